@@ -1,0 +1,7 @@
+"""`handbook labs list | run | check | regenerate` and `handbook lab NAME`."""
+
+from __future__ import annotations
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

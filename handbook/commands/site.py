@@ -1,0 +1,7 @@
+"""`handbook build | serve | coverage`."""
+
+from __future__ import annotations
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

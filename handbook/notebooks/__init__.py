@@ -1,0 +1,1 @@
+"""The labs as files: look-up, structural gate, run, compare, regenerate."""

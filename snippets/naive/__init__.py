@@ -1,0 +1,1 @@
+"""The broken variants: the first line of each module says what it loses."""

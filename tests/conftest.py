@@ -1,0 +1,25 @@
+"""One real stack for the whole test run; every test gets a database and topics of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from handbook import paths
+from handbook.stack import Stack, embedded
+
+os.environ.setdefault("HANDBOOK_STACK_HOME", str(paths.BUILD / "test-stack"))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The embedded stack of this test run, shared by the workers."""
+    return embedded.up()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The controller stops what the workers started."""
+    if not hasattr(session.config, "workerinput"):
+        embedded.down()
