@@ -1,1 +1,1 @@
-"""The subject of the handbook: one pattern a module, ready to be copied into a service of your own."""
+"""The subject of the handbook: one pattern a module, to be copied into your own service."""

@@ -1,0 +1,254 @@
+"""Message relay: one leader moves outbox rows to Kafka, in order, and deletes what Kafka has.
+
+Guarantees:
+    Every committed outbox row reaches Kafka at least once, whenever the relay is killed.
+    Events of one key reach Kafka in the order of their ids, repeats included: after a crash the
+    relay repeats from the oldest row that it had not deleted.
+
+Does not guarantee:
+    Exactly once: a batch that was sent but not yet deleted is sent again (consumers keep an inbox).
+    That no second relay writes in the instant after the leader's database session broke while its
+    last batch was still on the way to Kafka.
+
+Assumes:
+    One database session lives as long as the relay: no connection pooler in transaction mode
+    between them, because the leader's lock belongs to the session.
+    Writers as in `outbox`.
+
+Proved by:
+    E21 tests/snippets/test_relay.py::test_relay_sends_every_row_when_ids_commit_out_of_order
+    E22 tests/snippets/test_relay.py::test_relay_repeats_one_batch_when_killed_after_send
+    E23 tests/snippets/test_relay.py::test_second_relay_waits_until_the_leader_is_gone
+
+Source: Richardson, microservices.io, Polling publisher; PostgreSQL 18, 9.28.10 Advisory lock
+functions; Kafka, KIP-98 (idempotent producer).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
+from psycopg import AsyncConnection
+
+from snippets.checkpoint import Checkpoint, nothing
+from snippets.outbox import CHANNEL
+
+LEADER_LOCK = 0x6F7574626F78  # "outbox"
+
+# Not the waiting form: a session that waits for a lock inside a SELECT holds back vacuum.
+LEAD = "SELECT pg_try_advisory_lock(%s)"
+
+# --8<-- [start:claim]
+# No row lock: the advisory lock makes the leader the only reader. No watermark: a row is found for
+# as long as it exists, however late its transaction commits.
+CLAIM = """
+SELECT id, event_id, topic, key, payload FROM outbox
+WHERE id <> ALL (%s::bigint[]) ORDER BY id LIMIT %s
+"""
+DELETE = "DELETE FROM outbox WHERE id = ANY (%s::bigint[])"
+# --8<-- [end:claim]
+
+
+class Row(NamedTuple):
+    """An outbox row on its way."""
+
+    id: int
+    event_id: UUID
+    topic: str
+    key: str
+    payload: str
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the relay works.
+
+    Attributes:
+        batch: Rows a round.
+        poll: Seconds between looks into the outbox when no doorbell rings.
+        give_up: Seconds to wait for Kafka's acknowledgement; the idempotent producer of aiokafka
+            never gives up by itself.
+    """
+
+    batch: int = 1000
+    poll: float = 0.5
+    give_up: float = 30.0
+
+
+class Relay:
+    """Moves rows while it leads. `conn` is autocommit and used by nobody else."""
+
+    def __init__(
+        self,
+        conn: AsyncConnection,
+        producer: AIOKafkaProducer,
+        *,
+        pace: Pace | None = None,
+        at: Checkpoint = nothing,
+    ) -> None:
+        self._conn = conn
+        self._producer = producer
+        self._pace = pace or Pace()
+        self._at = at
+        self._sent: list[int] = []
+        self._next: list[Row] = []
+        self.wake = asyncio.Event()
+
+    async def lead(self, stop: asyncio.Event) -> bool:
+        """Wait for leadership; False when `stop` came first."""
+        while not stop.is_set():
+            row = await (await self._conn.execute(LEAD, (LEADER_LOCK,))).fetchone()
+            if row == (True,):
+                self._at("relay.leads")
+                return True
+            await _first(stop, limit=self._pace.poll)
+        return False
+
+    # --8<-- [start:step]
+    async def step(self, *, limit: int | None = None) -> int:
+        """One round: Kafka takes a batch while PostgreSQL forgets the last and reads the next.
+
+        Returns:
+            How many rows Kafka acknowledged.
+        """
+        batch, sent = self._next, self._sent
+        async with asyncio.TaskGroup() as group:
+            group.create_task(publish(self._producer, batch, give_up=self._pace.give_up))
+            ahead = group.create_task(self._advance(sent, batch, limit))
+        self._sent, self._next = [row.id for row in batch], ahead.result()
+        if batch:
+            self._at("relay.after_send")
+        return len(batch)
+
+    async def _advance(self, sent: list[int], flying: list[Row], limit: int | None) -> list[Row]:
+        limit = self._pace.batch if limit is None else limit
+        async with self._conn.pipeline(), self._conn.cursor(binary=True) as cursor:
+            await self._conn.execute(DELETE, (sent,))
+            await cursor.execute(CLAIM, ([row.id for row in flying], limit))
+            return [Row(*values) for values in await cursor.fetchall()]
+            # --8<-- [end:step]
+
+    # --8<-- [start:run]
+    async def run(self, stop: asyncio.Event) -> None:
+        """Lead, then move rows until `stop`; what Kafka has is deleted before it returns."""
+        if not await self.lead(stop):
+            return
+        while not stop.is_set() or self._next or self._sent:
+            await self.step(limit=0 if stop.is_set() else None)
+            if not self._next and not self._sent:
+                await _first(stop, self.wake, limit=self._pace.poll)
+                self.wake.clear()
+                # --8<-- [end:run]
+
+
+# --8<-- [start:publish]
+async def publish(producer: AIOKafkaProducer, rows: Sequence[Row], *, give_up: float = 30) -> None:
+    """Send `rows` in order, in as few requests as fit; returns when Kafka has them all.
+
+    Raises:
+        TimeoutError: no acknowledgement within `give_up` seconds; the outcome is unknown.
+    """
+    async with asyncio.timeout(give_up):
+        open_batches: dict[tuple[str, int], BatchBuilder] = {}
+        acknowledged = []
+        for row in rows:
+            place = row.topic, await _partition(producer, row)
+            if not _append(open_batches.setdefault(place, producer.create_batch()), row):
+                acknowledged.append(await _send(producer, open_batches[place], place))
+                open_batches[place] = producer.create_batch()
+                _append(open_batches[place], row)
+        for place, batch in open_batches.items():
+            acknowledged.append(await _send(producer, batch, place))
+        await asyncio.gather(*acknowledged)
+        # --8<-- [end:publish]
+
+
+def _append(batch: BatchBuilder, row: Row) -> bool:
+    """False when the batch is full: `append` then returns None and drops the message."""
+    message = {"key": row.key.encode(), "value": row.payload.encode(), "timestamp": None}
+    headers = [("event-id", str(row.event_id).encode())]
+    return batch.append(**message, headers=headers) is not None
+
+
+async def _send(
+    producer: AIOKafkaProducer, batch: BatchBuilder, place: tuple[str, int]
+) -> asyncio.Future[Any]:
+    topic, partition = place
+    future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+    return future
+
+
+async def _partition(producer: AIOKafkaProducer, row: Row) -> int:
+    """The partition that every Kafka client with default settings would choose."""
+    partitions = await producer.partitions_for(row.topic)
+    return _hash(row.key) % len(partitions)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _hash(key: str) -> int:
+    hashed: int = murmur2(key.encode()) & 0x7FFFFFFF
+    return hashed
+
+
+async def _first(*events: asyncio.Event, limit: float) -> None:
+    """Return when any event is set, or after `limit` seconds."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+@asynccontextmanager
+async def producer_for(kafka: Mapping[str, Any]) -> AsyncIterator[AIOKafkaProducer]:
+    """An idempotent producer: a retried request is stored once and in order."""
+    # enable_idempotence is off by default in aiokafka, on in the Java client.
+    producer = AIOKafkaProducer(**kafka, enable_idempotence=True, max_batch_size=1_000_000)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(producer.stop(), timeout=5)
+
+
+async def listen(dsn: str, wake: asyncio.Event) -> None:
+    """Set `wake` for every ring of the doorbell; returns when the listening session breaks."""
+    async with await AsyncConnection.connect(dsn, autocommit=True) as conn:
+        await conn.execute(f"LISTEN {CHANNEL}")
+        async for _ in conn.notifies():
+            wake.set()
+
+
+async def main(
+    dsn: str,
+    kafka: Mapping[str, Any],
+    *,
+    stop: asyncio.Event | None = None,
+    at: Checkpoint = nothing,
+    batch: int = Pace.batch,
+    poll: float = Pace.poll,
+) -> None:
+    """A relay process: leads or waits to lead, until `stop`."""
+    async with (
+        await AsyncConnection.connect(dsn, autocommit=True) as conn,
+        producer_for(kafka) as producer,
+    ):
+        relay = Relay(conn, producer, pace=Pace(batch=batch, poll=poll), at=at)
+        listening = asyncio.create_task(listen(dsn, relay.wake))
+        try:
+            await relay.run(stop or asyncio.Event())
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await listening
