@@ -158,11 +158,14 @@ async def publish(producer: AIOKafkaProducer, rows: Sequence[Row], *, give_up: f
         TimeoutError: no acknowledgement within `give_up` seconds; the outcome is unknown.
     """
     async with asyncio.timeout(give_up):
+        partitions = {t: len(await producer.partitions_for(t)) for t in {row.topic for row in rows}}
         open_batches: dict[tuple[str, int], BatchBuilder] = {}
         acknowledged = []
         for row in rows:
-            place = row.topic, await _partition(producer, row)
-            if not _append(open_batches.setdefault(place, producer.create_batch()), row):
+            place = row.topic, _hash(row.key) % partitions[row.topic]
+            if place not in open_batches:
+                open_batches[place] = producer.create_batch()
+            if not _append(open_batches[place], row):
                 acknowledged.append(await _send(producer, open_batches[place], place))
                 open_batches[place] = producer.create_batch()
                 _append(open_batches[place], row)
@@ -174,9 +177,9 @@ async def publish(producer: AIOKafkaProducer, rows: Sequence[Row], *, give_up: f
 
 def _append(batch: BatchBuilder, row: Row) -> bool:
     """False when the batch is full: `append` then returns None and drops the message."""
-    message = {"key": row.key.encode(), "value": row.payload.encode(), "timestamp": None}
     headers = [("event-id", str(row.event_id).encode())]
-    return batch.append(**message, headers=headers) is not None
+    key, value = row.key.encode(), row.payload.encode()
+    return batch.append(key=key, value=value, timestamp=None, headers=headers) is not None
 
 
 async def _send(
@@ -187,14 +190,9 @@ async def _send(
     return future
 
 
-async def _partition(producer: AIOKafkaProducer, row: Row) -> int:
-    """The partition that every Kafka client with default settings would choose."""
-    partitions = await producer.partitions_for(row.topic)
-    return _hash(row.key) % len(partitions)
-
-
 @functools.lru_cache(maxsize=65_536)
 def _hash(key: str) -> int:
+    """Places a key where every Kafka client with default settings would."""
     hashed: int = murmur2(key.encode()) & 0x7FFFFFFF
     return hashed
 
