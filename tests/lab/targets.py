@@ -1,0 +1,42 @@
+"""Small functions that the tests of `Child` run in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+
+async def steps(count: int, *, at: Callable[[str], None]) -> None:
+    """Pass `step` `count` times, then `done`."""
+    for _ in range(count):
+        at("step")
+        await asyncio.sleep(0)
+    at("done")
+
+
+async def serve(*, at: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Run until told to stop, then finish."""
+    at("serving")
+    await stop.wait()
+    at("finished")
+
+
+def serve_sync(*, at: Callable[[str], None], stop: threading.Event) -> None:
+    """`serve` without an event loop."""
+    at("serving")
+    stop.wait()
+    at("finished")
+
+
+async def tick(*, at: Callable[[str], None]) -> None:
+    """Report for ever."""
+    while True:
+        at("tick")
+        await asyncio.sleep(0.01)
+
+
+def fail(*, at: Callable[[str], None]) -> None:
+    """End with a traceback."""
+    at("begun")
+    raise ValueError("no such course")
