@@ -48,6 +48,7 @@ async def create_course(
     async with conn.transaction():
         await insert(conn, course)
         await outbox.write(conn, course_created(topic, course))
+        at("course.written")
     at("course.committed")
     # --8<-- [end:create]
 
