@@ -1,0 +1,122 @@
+"""The MkDocs plugin `handbook`: hooks only; what they do is in the modules beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import BasePlugin, event_priority, get_plugin_logger
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from mkdocs.structure.toc import get_toc
+
+from handbook.site import cell_block, gates, generated, lab_page, navigation, provenance, styles
+from handbook.site.problems import Problem
+from handbook.site.project import Project
+
+log = get_plugin_logger("handbook")
+
+LABS = "labs"
+SHEET = "assets/stylesheets/labs.{}.css"
+
+
+class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
+    """Labs into the site, cells into pages."""
+
+    def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
+        """Everything that depends on the checkout alone."""
+        self.project = Project(Path(config.config_file_path).resolve().parent)
+        self.checked = provenance.results(self.project.build)
+        self.problems: list[Problem] = []
+        self.sheets: list[str] = []
+        self.lab_pages: list[Page] = []
+        self.page = ""
+        config.nav = navigation.expand(config.nav or [], self.project)
+        config.markdown_extensions.append(cell_block.CellExtension(self._find))  # type: ignore[arg-type]
+        jupyter = config.plugins["mkdocs-jupyter"]
+        cache = self.project.build / f"mkdocs-jupyter-{version('mkdocs-jupyter')}"
+        jupyter.config["cache_dir"] = str(cache)
+        config.watch += [str(self.project.notebooks), str(self.project.snippets)]
+        return config
+
+    @event_priority(100)
+    def on_files(self, files: Files, config: MkDocsConfig) -> Files:
+        """A lab is a file in `notebooks/` and nothing else."""
+        for name in self.project.labs():
+            path = self.project.notebooks / f"{name}.ipynb"
+            files.append(File.generated(config, f"{LABS}/{name}.ipynb", abs_src_path=str(path)))
+        return files
+
+    def on_page_markdown(
+        self, markdown: str, page: Page, config: MkDocsConfig, files: Files
+    ) -> str | None:
+        """Gate the page's source, then fill the lists that are generated."""
+        self.page = page.file.src_uri
+        if not self.page.endswith(".md"):
+            return None
+        self.problems += gates.check_page(self.project, self.page)
+        return generated.fill(markdown, self.project, self.checked, page=self.page)
+
+    @event_priority(100)
+    def on_page_content(
+        self, html: str, page: Page, config: MkDocsConfig, files: Files
+    ) -> str | None:
+        """Give a lab the site's own markup, anchors and table of contents."""
+        if not page.file.src_uri.endswith(".ipynb"):
+            return None
+        name = posixpath.basename(page.file.src_uri).removesuffix(".ipynb")
+        lab = lab_page.convert(
+            html,
+            proof=self._proof(name),
+            rewrite=lambda href: self._link(href, page, files),
+        )
+        page.toc = get_toc(lab.toc)  # type: ignore[arg-type]
+        page.title = lab.title or name
+        page.present_anchor_ids = lab.ids
+        self.sheets += lab.styles
+        self.lab_pages.append(page)
+        return lab.content
+
+    def on_env(self, env: Any, config: MkDocsConfig, files: Files) -> Any:
+        """All pages are read: stop at problems, then write the one style sheet of the labs."""
+        if self.problems:
+            raise PluginError("\n".join(str(problem) for problem in sorted(set(self.problems))))
+        used = styles.classes(page.content or "" for page in self.lab_pages)
+        sheet = styles.purge(self.sheets, used)
+        log.info("labs' styles: %d bytes before, %d after", sheet.before, len(sheet.css.encode()))
+        if sheet.css:
+            path = SHEET.format(hashlib.sha256(sheet.css.encode()).hexdigest()[:8])
+            files.append(File.generated(config, path, content=sheet.css))
+            for page in self.lab_pages:
+                page.meta["stylesheets"] = [path]
+        return env
+
+    def _find(self, lab: str, cell: str) -> cell_block.Shown:
+        return cell_block.finder(self.project, self.page, self._proof)(lab, cell)
+
+    def _proof(self, lab: str) -> provenance.Provenance:
+        return provenance.of_lab(self.project.lab(lab), self.checked)
+
+    def _link(self, href: str, page: Page, files: Files) -> str:
+        """A link as it works in JupyterLab, turned into the site's."""
+        target, _, anchor = href.partition("#")
+        if not target or ":" in target:
+            return href
+        source = navigation.source_of_link(target)
+        found = files.get_file_from_path(source) if source else None
+        if found is None:
+            name = posixpath.basename(page.file.src_uri)
+            log.warning(
+                "notebooks/%s links to `%s`, which is no page and no lab; "
+                "link to ../docs/….md or to another .ipynb",
+                name,
+                href,
+            )
+            return href
+        url = found.url_relative_to(page.file)
+        return f"{url}#{anchor}" if anchor else url
