@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from handbook import paths
 from handbook.errors import StackError, UsageError
-from handbook.stack import roles, state
+from handbook.stack import roles, settings, state
 from handbook.stack.model import Kafka, Postgres, Service, Stack
 
 FILE = paths.ROOT / "docker-compose.yml"
@@ -118,7 +118,7 @@ def describe(env: dict[str, str], brokers: int) -> Stack:
     return Stack(
         kind="compose",
         postgres=Postgres(
-            "127.0.0.1", int(env["POSTGRES_PORT"]), roles.TOOLING, env["TOOLING_PASSWORD"]
+            "127.0.0.1", int(env["POSTGRES_PORT"]), settings.TOOLING, env["TOOLING_PASSWORD"]
         ),
         kafka=Kafka(",".join(f"127.0.0.1:{port}" for port in ports)),
         brokers=brokers,
@@ -214,7 +214,7 @@ def _make_tooling_role(env: dict[str, str]) -> None:
     dsn = make_conninfo(
         host="127.0.0.1",
         port=env["POSTGRES_PORT"],
-        user="postgres",
+        user=settings.SUPERUSER,
         password=env["POSTGRES_PASSWORD"],
         dbname="postgres",
         connect_timeout=10,

@@ -11,21 +11,24 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-TOOLING = "handbook"
+from handbook.stack import settings
 
 
 def make_tooling_role(conn: psycopg.Connection[Any], password: str) -> None:
-    """Create or repair the role over a superuser's autocommit connection; may be repeated."""
-    role, secret = sql.Identifier(TOOLING), sql.Literal(password)
-    exists = conn.execute("SELECT FROM pg_roles WHERE rolname = %s", [TOOLING]).fetchone()
+    """Create or repair the role over a superuser's autocommit connection; may be repeated.
+
+    The password travels hashed, so that no server log can hold it.
+    """
+    name = settings.TOOLING
+    role = sql.Identifier(name)
+    hashed = conn.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
+    exists = conn.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone()
     verb = sql.SQL("ALTER" if exists else "CREATE")
-    conn.execute(
-        sql.SQL("{} ROLE {} LOGIN CREATEDB CREATEROLE NOSUPERUSER PASSWORD {}").format(
-            verb, role, secret
-        )
-    )
-    conn.execute(sql.SQL("GRANT pg_monitor TO {}").format(role))
-    for database in ("template1", "postgres"):
-        name = sql.Identifier(database)
-        conn.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(name))
-        conn.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, role))
+    attributes, secret = sql.SQL(settings.TOOLING_ATTRIBUTES), sql.Literal(hashed.decode())
+    conn.execute(sql.SQL("{} ROLE {} {} PASSWORD {}").format(verb, role, attributes, secret))
+    for group in settings.TOOLING_MEMBER_OF:
+        conn.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), role))
+    for closed in settings.CLOSED_DATABASES:
+        database = sql.Identifier(closed)
+        conn.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database))
+        conn.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
