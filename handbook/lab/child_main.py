@@ -1,4 +1,4 @@
-"""The process side of `handbook.lab.child`: `python -m handbook.lab.child_main <report fd>`."""
+"""The process side of `child`: `python -P child_main.py <report fd>`, what to run on stdin."""
 
 from __future__ import annotations
 
