@@ -1,1 +1,1 @@
-"""The site: labs into MkDocs, cells into pages, gates over pages, coverage, build and a reader's server."""
+"""The site: labs and cells into pages, gates over pages, coverage, build and a server."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handbook.errors import CheckFailedError
-from handbook.site import links
+from handbook.site import coverage, gates, links
 from handbook.site.problems import Problem, refuse
 from handbook.site.project import Project
 
@@ -138,6 +138,4 @@ def _warnings() -> Iterator[list[str]]:
 
 def page_problems(project: Project) -> list[Problem]:
     """Everything that can be wrong in the sources, without building."""
-    from handbook.site import coverage, gates
-
     return gates.check_pages(project) + gates.orphans(project, coverage.load(project).orphans)

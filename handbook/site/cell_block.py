@@ -6,13 +6,14 @@ It renders only. What is wrong with a block is found by `gates`, which knows fil
 from __future__ import annotations
 
 import posixpath
-import xml.etree.ElementTree as etree
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree as ET
 
 from markdown import Markdown
 from markdown.util import AtomicString
-from pymdownx.blocks import BlocksExtension
+from pymdownx.blocks import BlocksExtension, BlocksProcessor
 from pymdownx.blocks.block import Block, type_string_in
 from pymdownx.highlight import HighlightExtension
 
@@ -43,7 +44,7 @@ class CellBlock(Block):
     ARGUMENT = True
     OPTIONS = {"part": ("both", type_string_in(["source", "output", "both"]))}  # noqa: RUF012
 
-    def on_validate(self, parent: etree.Element) -> bool:
+    def on_validate(self, _parent: ET.Element) -> bool:
         """A block whose cell cannot be found stays text; the gate has already reported it."""
         embed = marks.parse_embed(0, f"| {self.argument}", {})
         if not isinstance(embed, marks.Embed):
@@ -54,10 +55,10 @@ class CellBlock(Block):
             return False
         return True
 
-    def on_create(self, parent: etree.Element) -> etree.Element:
+    def on_create(self, parent: ET.Element) -> ET.Element:
         """A figure: source, output below it, and where both come from."""
         shown, part = self.shown, self.options["part"]
-        figure = etree.SubElement(parent, "figure", {"class": "cell", "data-lab": shown.lab})
+        figure = ET.SubElement(parent, "figure", {"class": "cell", "data-lab": shown.lab})
         figure.set("data-cell", shown.cell.id)
         if part != "output":
             self._raw(figure, self._source(shown))
@@ -67,28 +68,28 @@ class CellBlock(Block):
         return figure
 
     def _source(self, shown: Shown) -> str:
-        settings = next(
-            extension.get_pymdownx_highlight_settings()
+        highlight: Any = next(
+            extension
             for extension in self.md.registeredExtensions
             if isinstance(extension, HighlightExtension)
         )
-        highlighter = HighlightExtension().get_pymdownx_highlighter()
+        settings = highlight.get_pymdownx_highlight_settings()
         title = f"{shown.lab} · {shown.cell.id}"
         known = {name: settings[name] for name in ("use_pygments", "pygments_lang_class")}
-        html = highlighter(self.md, **known).highlight(
+        html = highlight.get_pymdownx_highlighter()(self.md, **known).highlight(
             shown.cell.source, "python", settings["css_class"], title=title
         )
         return str(html)
 
-    def _raw(self, figure: etree.Element, html: str) -> None:
-        etree.SubElement(figure, "p").text = self.md.htmlStash.store(html)
+    def _raw(self, figure: ET.Element, html: str) -> None:
+        ET.SubElement(figure, "p").text = self.md.htmlStash.store(html)
 
 
-def _caption(shown: Shown) -> etree.Element:
-    caption = etree.Element("figcaption", {"class": "cell__caption"})
-    link = etree.SubElement(caption, "a", {"href": f"{shown.href}#{shown.cell.id}"})
+def _caption(shown: Shown) -> ET.Element:
+    caption = ET.Element("figcaption", {"class": "cell__caption"})
+    link = ET.SubElement(caption, "a", {"href": f"{shown.href}#{shown.cell.id}"})
     link.text = AtomicString(f"실습 {shown.lab}의 셀")
-    proof = etree.SubElement(caption, "span", {"class": _proof_class(shown.provenance)})
+    proof = ET.SubElement(caption, "span", {"class": _proof_class(shown.provenance)})
     proof.text = AtomicString(shown.provenance.text)
     return caption
 
@@ -102,11 +103,11 @@ class CellExtension(BlocksExtension):
 
     def __init__(self, find: Find) -> None:
         self.find = find
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
-    def extendMarkdownBlocks(self, md: Markdown, block_mgr: object) -> None:  # noqa: N802
+    def extendMarkdownBlocks(self, _md: Markdown, block_mgr: BlocksProcessor) -> None:  # noqa: N802
         """Called by pymdownx for each page."""
-        block_mgr.register(CellBlock, {"find": self.find})  # type: ignore[attr-defined]
+        block_mgr.register(CellBlock, {"find": self.find})
 
 
 def finder(project: Project, page: str, proof: Callable[[str], Provenance]) -> Find:

@@ -1,7 +1,7 @@
 """What the handbook promises (R01 to R40) against what is there. Nothing is set by hand.
 
-`docs/coverage.yml` names a row's page, cells, pictures, tests and quoted sections; a row is complete
-when each of them exists, resolves and is used, and there are as many as the row needs.
+`docs/coverage.yml` names a row's page, cells, pictures, tests and quoted sections. A row is
+complete when each of them exists, resolves and is used, and there are as many as it needs.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import jsonschema
 import yaml
 
 from handbook.errors import CheckFailedError, UsageError
 from handbook.site import gates, marks, navigation
+from handbook.site import schema as schemas
 from handbook.site.project import Project
 
 Kind = Literal["page", "lab", "picture", "test"]
@@ -74,17 +74,14 @@ def load(project: Project) -> Plan:
     schema = json.loads((project.data / "schema/coverage.schema.json").read_text("utf-8"))
     try:
         raw = yaml.safe_load(file.read_text("utf-8"))
-        jsonschema.validate(raw, schema)
     except FileNotFoundError as error:
         raise CheckFailedError("docs/coverage.yml is missing", "restore it from git") from error
     except yaml.YAMLError as error:
         raise CheckFailedError(f"docs/coverage.yml is no YAML: {error}", "mend it") from error
-    except jsonschema.ValidationError as error:
-        place = "/".join(map(str, error.absolute_path)) or "the top level"
+    if fault := schemas.fault(raw, schema):
         raise CheckFailedError(
-            f"docs/coverage.yml, at {place}: {error.message}",
-            "see docs/_data/schema/coverage.schema.json",
-        ) from error
+            f"docs/coverage.yml, at {fault}", "see docs/_data/schema/coverage.schema.json"
+        )
     return Plan(tuple(map(_row, raw["rows"])), raw.get("orphans", {}))
 
 
@@ -188,7 +185,7 @@ class _Checker:
             yield Missing("page", f"docs/{row.page} does not quote `{ref}`")
 
     def _picture(self, name: str) -> Iterator[Missing]:
-        """Pictures are data: `trace/13-outbox/relay.json`, described by `schema/trace.schema.json`."""
+        """Pictures are data: `trace/13-outbox/relay.json` fits `schema/trace.schema.json`."""
         file = self.project.data / name
         schema = self.project.data / "schema" / f"{Path(name).parts[0]}.schema.json"
         for needed in (file, schema):
@@ -197,12 +194,11 @@ class _Checker:
                 yield Missing("picture", f"{shown} does not exist")
                 return
         try:
-            jsonschema.validate(
-                json.loads(file.read_text("utf-8")), json.loads(schema.read_text("utf-8"))
-            )
-        except (ValueError, jsonschema.ValidationError) as error:
-            text = getattr(error, "message", str(error))
-            yield Missing("picture", f"docs/_data/{name} does not match its schema: {text}")
+            fault = schemas.fault(_json(file), _json(schema))
+        except ValueError as error:
+            fault = str(error)
+        if fault:
+            yield Missing("picture", f"docs/_data/{name} does not match its schema: {fault}")
 
     def _test(self, node: str) -> Iterator[Missing]:
         path, *names = node.partition("[")[0].split("::")
@@ -211,6 +207,10 @@ class _Checker:
             yield Missing("test", f"{path} does not exist")
         elif not names or not _defines(ast.parse(file.read_text("utf-8")), names):
             yield Missing("test", f"{path} has no test `{'::'.join(names)}`")
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text("utf-8"))
 
 
 def _defines(scope: ast.AST, names: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Gates over the pages' sources: embeds and quotes resolve, code is quoted, no proof is forgotten."""
+"""Gates over the pages' sources: embeds and quotes resolve, code is quoted, proofs are shown."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from handbook.site import marks
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 
-QUOTE_ONLY = frozenset(
-    "python py python3 py3 pycon python-repl ipython ipython3 "
-    "sql postgresql postgres psql plpgsql mysql "
-    "sh bash zsh ksh shell console shell-session shellsession terminal powershell bat "
-    "java kotlin".split()
-)
+PYTHON = {"python", "py", "python3", "py3", "pycon", "python-repl", "ipython", "ipython3"}
+SQL = {"sql", "postgresql", "postgres", "psql", "plpgsql", "mysql"}
+SHELL = {"sh", "bash", "zsh", "ksh", "shell", "console", "shell-session", "powershell", "bat"}
+JVM = {"java", "kotlin"}
+QUOTE_ONLY = frozenset(PYTHON | SQL | SHELL | JVM)
 SECTION = r"-{1,}8<-{1,}\s+\[\s*%s\s*:\s*%s\s*\]"
 PROOF = re.compile(r"^e\d+-")
 

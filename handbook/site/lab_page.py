@@ -1,8 +1,8 @@
-"""A lab's page from the HTML that mkdocs-jupyter makes of it: the site's own, small markup.
+"""A lab's page from the HTML that mkdocs-jupyter makes of it, in the site's own, small markup.
 
 mkdocs-jupyter brings JupyterLab's markup, 590 KB of styles, a copy button of its own, MathJax and
-Mermaid from a CDN, and empty ids for Korean headings. What a page needs is kept and put into the
-markup that the rest of the site uses; what remains of the styles is left to `styles`.
+Mermaid from a CDN, and empty ids for Korean headings. Its highlighted sources and its prose are
+kept; outputs are rendered as in embedded cells. So nothing of the styles is needed any more.
 """
 
 from __future__ import annotations
@@ -10,48 +10,48 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 from pymdownx.slugs import slugify
 
+from handbook.notebooks.store import Notebook
+from handbook.site import outputs
 from handbook.site.provenance import Provenance
 
 BODY = '<div class="jupyter-wrapper">'
-STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
-BIG = 3_000
 CELL_ID = "cell-id="
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 PERMALINK = "이 자리의 주소"
 
-slug = slugify(case="lower")
+slug: Callable[[str, str], str] = slugify(case="lower")  # type: ignore[no-untyped-call]
 Rewrite = Callable[[str], str]
 
 
-@dataclass
+@dataclass(frozen=True)
 class LabPage:
-    """The page's parts that MkDocs wants."""
+    """The page's parts that MkDocs wants; `toc` as Python-Markdown's `toc_tokens`."""
 
     content: str
     title: str | None
     toc: list[dict[str, Any]]
     ids: set[str]
-    styles: list[str]
 
 
 @dataclass
 class _Outline:
-    """Headings as Python-Markdown's `toc_tokens`, ids unique in the page."""
+    """Headings as a tree, their ids unique in the page."""
 
+    used: set[str]
     tokens: list[dict[str, Any]] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
     title: str | None = None
 
     def unique(self, wanted: str) -> str:
         name, number = wanted or "section", 1
         while name in self.used:
             number += 1
-            name = f"{wanted or 'section'}_{number}"
+            name = f"{wanted or 'section'}-{number}"
         self.used.add(name)
         return name
 
@@ -64,88 +64,62 @@ class _Outline:
         siblings.append({"level": level, "id": anchor, "name": name, "children": []})
 
 
-def convert(html: str, *, proof: Provenance, rewrite: Rewrite) -> LabPage:
-    """The lab's page.
+def convert(html: str, lab: Notebook, *, proof: Provenance, rewrite: Rewrite) -> LabPage:
+    """The lab's page. Each cell's id is an anchor; a cell's first heading carries it.
 
     Args:
         html: what mkdocs-jupyter rendered.
+        lab: the lab, for the outputs.
         proof: where the outputs come from; shown below the title.
         rewrite: turns the target of a link in the lab's prose into the site's.
     """
-    head, _, body = html.partition(BODY)
-    soup = BeautifulSoup(BODY + body, "html.parser")
-    cells = soup.find_all("div", id=re.compile(f"^{re.escape(CELL_ID)}"))
-    outline = _Outline(used={str(cell["id"]).removeprefix(CELL_ID) for cell in cells})
-    sections = [_cell(soup, cell, outline, rewrite) for cell in cells]
-    _show_proof(soup, sections, proof)
-    content = "\n".join(str(section) for section in sections)
-    styles = [css for css in STYLE.findall(head) if len(css) > BIG]
-    return LabPage(content, outline.title, outline.tokens, outline.used, styles)
+    soup = BeautifulSoup(BODY + html.partition(BODY)[2], "html.parser")
+    outline = _Outline(used={cell.id for cell in lab.cells})
+    parts: list[str] = []
+    for cell in soup.find_all("div", id=re.compile(f"^{re.escape(CELL_ID)}")):
+        name = str(cell["id"]).removeprefix(CELL_ID)
+        prose = cell.select_one(".jp-MarkdownOutput")
+        if prose is None:
+            inner = _code(soup, cell, name) + outputs.to_html(lab.cell(name).outputs)
+        else:
+            inner = _prose(soup, prose, name, outline, rewrite)
+        parts.append(f'<div class="lab-cell" data-cell="{escape(name)}">\n{inner}\n</div>')
+    title, end, rest = "\n".join(parts).partition("</h1>")
+    content = f'{title}{end}\n<p class="lab-proof">{_proof(proof)}</p>\n{rest}'
+    return LabPage(content, outline.title, outline.tokens, outline.used)
 
 
-def _cell(soup: BeautifulSoup, cell: Tag, outline: _Outline, rewrite: Rewrite) -> Tag:
-    name = str(cell["id"]).removeprefix(CELL_ID)
-    prose = cell.select_one(".jp-MarkdownOutput")
-    kind = "code" if prose is None else "prose"
-    section = soup.new_tag("div", attrs={"class": f"lab-cell lab-cell--{kind}", "data-cell": name})
-    if prose is None:
-        section["id"] = name
-        _code(soup, cell, section, name)
-    else:
-        _prose(soup, prose, section, name, outline, rewrite)
-    return section
-
-
-def _prose(
-    soup: BeautifulSoup,
-    prose: Tag,
-    section: Tag,
-    name: str,
-    outline: _Outline,
-    rewrite: Rewrite,
-) -> None:
-    for anchor in prose.select("a.anchor-link"):
-        anchor.decompose()
-    for index, heading in enumerate(prose.find_all(HEADINGS)):
+def _prose(soup: BeautifulSoup, prose: Tag, name: str, outline: _Outline, rewrite: Rewrite) -> str:
+    for link in prose.select("a.anchor-link"):
+        link.decompose()
+    headings = prose.find_all(HEADINGS)
+    for index, heading in enumerate(headings):
         text = heading.get_text().strip()
-        anchor = name if index == 0 else outline.unique(slug(text, "-"))
-        heading["id"] = anchor
-        heading.append(_permalink(soup, anchor))
-        outline.add(int(heading.name[1]), anchor, text)
-    if not prose.find(HEADINGS):
-        section["id"] = name
+        heading["id"] = outline.unique(slug(text, "-")) if index else name
+        outline.add(int(heading.name[1]), heading["id"], text)
+        heading.append(_permalink(soup, heading["id"]))
     for link in prose.find_all("a", href=True):
         link["href"] = rewrite(str(link["href"]))
     for block in prose.select(".highlight pre"):
         _as_code(soup, block)
-    section.extend(list(prose.contents))
+    html = prose.decode_contents().strip()
+    return html if headings else f'<div id="{escape(name)}">\n{html}\n</div>'
 
 
 def _permalink(soup: BeautifulSoup, anchor: str) -> Tag:
-    link = soup.new_tag(
-        "a", attrs={"class": "headerlink", "href": f"#{anchor}", "title": PERMALINK}
-    )
+    values = {"class": "headerlink", "href": f"#{anchor}", "title": PERMALINK}
+    link = soup.new_tag("a", attrs=values)
     link.string = "¶"
     return link
 
 
-def _code(soup: BeautifulSoup, cell: Tag, section: Tag, name: str) -> None:
-    if source := cell.select_one(".highlight-ipynb"):
-        source["class"] = "language-python highlight"
-        title = soup.new_tag("span", attrs={"class": "filename"})
-        link = soup.new_tag("a", attrs={"href": f"#{name}"})
-        link.string = name
-        title.append(link)
-        if block := source.find("pre"):
-            _as_code(soup, block)
-            block.insert_before(title)
-        section.append(source)
-    if shown := cell.select(".jp-OutputArea-output"):
-        group = soup.new_tag(
-            "div", attrs={"class": "cell-output", "role": "group", "aria-label": "출력"}
-        )
-        group.extend(_output(soup, output) for output in shown)
-        section.append(group)
+def _code(soup: BeautifulSoup, cell: Tag, name: str) -> str:
+    block = cell.select_one(".highlight-ipynb pre")
+    if block is None:
+        return f'<div id="{escape(name)}"></div>\n'
+    _as_code(soup, block)
+    title = f'<span class="filename"><a href="#{escape(name)}">{escape(name)}</a></span>'
+    return f'<div class="language-python highlight" id="{escape(name)}">{title}{block}</div>\n'
 
 
 def _as_code(soup: BeautifulSoup, block: Tag) -> None:
@@ -155,28 +129,6 @@ def _as_code(soup: BeautifulSoup, block: Tag) -> None:
     block.append(code)
 
 
-def _output(soup: BeautifulSoup, output: Tag) -> Tag:
-    block = output.find("pre", recursive=False)
-    if block is None:
-        html = soup.new_tag("div", attrs={"class": "cell-output__html"})
-        html.extend(list(output.contents))
-        return html
-    samp = soup.new_tag("samp")
-    samp.extend(list(block.contents))
-    text = soup.new_tag("pre", attrs={"class": "cell-output__text", "tabindex": "0"})
-    text.append(samp)
-    return text
-
-
-def _show_proof(soup: BeautifulSoup, sections: list[Tag], proof: Provenance) -> None:
-    line = soup.new_tag("p", attrs={"class": "lab-proof"})
-    mark = soup.new_tag(
-        "span", attrs={"class": f"proof proof--{'verified' if proof.verified else 'unverified'}"}
-    )
-    mark.string = proof.text
-    line.append(mark)
-    title = next((found for section in sections if (found := section.find("h1"))), None)
-    if title is not None:
-        title.insert_after(line)
-    elif sections:
-        sections[0].insert_before(line)
+def _proof(proof: Provenance) -> str:
+    kind = "verified" if proof.verified else "unverified"
+    return f'<span class="proof proof--{kind}">{escape(proof.text)}</span>'

@@ -1,4 +1,4 @@
-"""What a page's Markdown asks for: cells it embeds, code it quotes, fences it types. With line numbers.
+"""What a page's Markdown asks for, with line numbers: embedded cells, quotes, typed fences.
 
 Markdown extensions no longer know line numbers when they run, so the gates read the source here
 and the extensions only render.

@@ -16,7 +16,7 @@ class _Loader(yaml.SafeLoader):
     """Reads `mkdocs.yml` without MkDocs: its own tags (`!ENV`, `!relative`) are left out."""
 
 
-_Loader.add_multi_constructor("", lambda loader, suffix, node: None)
+_Loader.add_multi_constructor("", lambda *_: None)
 
 
 def read(project: Project) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +14,21 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
 
-from handbook.site import cell_block, gates, generated, lab_page, navigation, provenance, styles
-from handbook.site.problems import Problem
+from handbook.site import cell_block, gates, generated, lab_page, navigation, provenance
+from handbook.site.problems import Problem, ordered
 from handbook.site.project import Project
 
 log = get_plugin_logger("handbook")
 
 LABS = "labs"
-SHEET = "assets/stylesheets/labs.{}.css"
+
+
+class LabFile(File):
+    """A notebook that becomes a page."""
+
+    def is_documentation_page(self) -> bool:
+        """MkDocs asks by extension otherwise."""
+        return True
 
 
 class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
@@ -33,8 +39,6 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         self.project = Project(Path(config.config_file_path).resolve().parent)
         self.checked = provenance.results(self.project.build)
         self.problems: list[Problem] = []
-        self.sheets: list[str] = []
-        self.lab_pages: list[Page] = []
         self.page = ""
         config.nav = navigation.expand(config.nav or [], self.project)
         config.markdown_extensions.append(cell_block.CellExtension(self._find))  # type: ignore[arg-type]
@@ -44,56 +48,47 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         config.watch += [str(self.project.notebooks), str(self.project.snippets)]
         return config
 
-    @event_priority(100)
+    @event_priority(-100)  # after mkdocs-jupyter, whose own file class loses where a file lies
     def on_files(self, files: Files, config: MkDocsConfig) -> Files:
         """A lab is a file in `notebooks/` and nothing else."""
         for name in self.project.labs():
             path = self.project.notebooks / f"{name}.ipynb"
-            files.append(File.generated(config, f"{LABS}/{name}.ipynb", abs_src_path=str(path)))
+            files.append(LabFile.generated(config, f"{LABS}/{name}.ipynb", abs_src_path=str(path)))
         return files
 
-    def on_page_markdown(
-        self, markdown: str, page: Page, config: MkDocsConfig, files: Files
-    ) -> str | None:
+    def on_page_markdown(self, markdown: str, *, page: Page, **_: Any) -> str | None:
         """Gate the page's source, then fill the lists that are generated."""
         self.page = page.file.src_uri
         if not self.page.endswith(".md"):
             return None
         self.problems += gates.check_page(self.project, self.page)
-        return generated.fill(markdown, self.project, self.checked, page=self.page)
+        return generated.fill(markdown, generated.Place(self.project, self.checked, self.page))
 
     @event_priority(100)
-    def on_page_content(
-        self, html: str, page: Page, config: MkDocsConfig, files: Files
-    ) -> str | None:
+    def on_page_content(self, html: str, *, page: Page, files: Files, **_: Any) -> str | None:
         """Give a lab the site's own markup, anchors and table of contents."""
         if not page.file.src_uri.endswith(".ipynb"):
             return None
         name = posixpath.basename(page.file.src_uri).removesuffix(".ipynb")
         lab = lab_page.convert(
             html,
+            self.project.lab(name),
             proof=self._proof(name),
             rewrite=lambda href: self._link(href, page, files),
         )
         page.toc = get_toc(lab.toc)  # type: ignore[arg-type]
         page.title = lab.title or name
         page.present_anchor_ids = lab.ids
-        self.sheets += lab.styles
-        self.lab_pages.append(page)
         return lab.content
 
-    def on_env(self, env: Any, config: MkDocsConfig, files: Files) -> Any:
-        """All pages are read: stop at problems, then write the one style sheet of the labs."""
+    def on_env(self, env: Any, **_: Any) -> Any:
+        """All pages are read: stop here when any has a problem.
+
+        Raises:
+            PluginError: names every problem of every page.
+        """
         if self.problems:
-            raise PluginError("\n".join(str(problem) for problem in sorted(set(self.problems))))
-        used = styles.classes(page.content or "" for page in self.lab_pages)
-        sheet = styles.purge(self.sheets, used)
-        log.info("labs' styles: %d bytes before, %d after", sheet.before, len(sheet.css.encode()))
-        if sheet.css:
-            path = SHEET.format(hashlib.sha256(sheet.css.encode()).hexdigest()[:8])
-            files.append(File.generated(config, path, content=sheet.css))
-            for page in self.lab_pages:
-                page.meta["stylesheets"] = [path]
+            raise PluginError("\n  ".join(map(str, ordered(self.problems))))
         return env
 
     def _find(self, lab: str, cell: str) -> cell_block.Shown:
@@ -119,4 +114,6 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
             )
             return href
         url = found.url_relative_to(page.file)
+        if found.src_uri == page.file.src_uri:
+            url = ""
         return f"{url}#{anchor}" if anchor else url

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from handbook.errors import CheckFailedError
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Problem:
     """One finding. `where` is a file, with its line when there is one: `docs/a.md:12`."""
 
@@ -20,14 +20,24 @@ class Problem:
         return f"{self.where}: {self.what}\n    next: {self.next_step}"
 
 
-def refuse(problems: Sequence[Problem], subject: str) -> None:
+def ordered(problems: Iterable[Problem]) -> list[Problem]:
+    """Each problem once, by file and line."""
+
+    def place(problem: Problem) -> tuple[str, int, str]:
+        file, _, line = problem.where.partition(":")
+        return file, int(line) if line.isdigit() else 0, problem.what
+
+    return sorted(set(problems), key=place)
+
+
+def refuse(problems: Iterable[Problem], subject: str) -> None:
     """Do nothing when there is no problem.
 
     Raises:
         CheckFailedError: names every problem.
     """
-    if problems:
-        listed = "\n  ".join(str(problem) for problem in sorted(set(problems)))
+    if found := ordered(problems):
+        listed = "\n  ".join(map(str, found))
         raise CheckFailedError(
-            f"{subject}: {len(set(problems))} to mend\n  {listed}", "mend the places named above"
+            f"{subject}: {len(found)} to mend\n  {listed}", "mend the places named above"
         )

@@ -35,7 +35,8 @@ def of_lab(lab: Notebook, checked: dict[str, dict[str, Any]]) -> Provenance:
     entry = checked.get(lab.name, {})
     try:
         same = entry["sha256"] == hashlib.sha256(lab.path.read_bytes()).hexdigest()
-        text = f"PostgreSQL {entry['postgres']} · Kafka {entry['kafka']}에서 {entry['verified']}에 검증"
+        on = f"PostgreSQL {entry['postgres']} · Kafka {entry['kafka']}"
+        text = f"{on}에서 {entry['verified']}에 검증"
     except KeyError:
         return Provenance(False, UNVERIFIED)
     return Provenance(True, text) if same else Provenance(False, UNVERIFIED)

@@ -1,0 +1,38 @@
+"""A small checkout of its own for every test of the site, and one built once for reading."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from handbook import paths
+from handbook.site import build
+from handbook.site.project import Project
+
+SMALL = Path(__file__).parent / "fixtures" / "project"
+
+
+def copy_project(target: Path) -> Project:
+    """The small project with the handbook's own configuration, theme and schema."""
+    shutil.copytree(SMALL, target, dirs_exist_ok=True)
+    shutil.copytree(paths.ROOT / "theme", target / "theme")
+    shutil.copy(paths.ROOT / "mkdocs.yml", target)
+    schema = Path("docs/_data/schema/coverage.schema.json")
+    shutil.copy(paths.ROOT / schema, target / schema)
+    return Project(target)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A checkout that the test may change."""
+    return copy_project(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A built checkout that no test may change."""
+    project = copy_project(tmp_path_factory.mktemp("built") / "checkout")
+    build.build(project)
+    return project
