@@ -25,14 +25,31 @@ def say(line: str) -> None:
 
 @click.command()
 @click.option("--brokers", type=click.Choice(["1", "3"]), help="Kafka brokers of a new stack.")
+@click.option("--docker", is_flag=True, help="In containers, until `handbook down`.")
 @SECRETS
 @AS_JSON
-def up(brokers: str | None, show_secrets: bool, as_json: bool) -> None:
-    """Start PostgreSQL and Kafka; what runs already stays as it is."""
-    from handbook.stack import embedded
+def up(brokers: str | None, docker: bool, show_secrets: bool, as_json: bool) -> None:
+    """Start PostgreSQL and Kafka; what runs already stays as it is.
 
-    stack = embedded.up(brokers=int(brokers) if brokers else None, say=say)
+    With DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS set, only try those servers.
+    """
+    stack = _up(int(brokers) if brokers else None, docker=docker)
     _print_stack(stack, show_secrets=show_secrets, as_json=as_json)
+
+
+def _up(brokers: int | None, *, docker: bool) -> Stack:
+    from handbook.stack import compose, connect, embedded, external
+
+    if external.configured():
+        if docker or brokers:
+            raise UsageError(
+                "DATABASE_URL names servers that are not ours to start",
+                "unset DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS, or leave the options out",
+            )
+        return connect(say=say)
+    if docker or compose.chosen():
+        return compose.up(brokers=brokers or compose.chosen() or 1, say=say)
+    return embedded.up(brokers=brokers, say=say)
 
 
 def _print_stack(stack: Stack, *, show_secrets: bool, as_json: bool) -> None:
@@ -67,10 +84,11 @@ def _print_stack(stack: Stack, *, show_secrets: bool, as_json: bool) -> None:
 @click.command()
 def down() -> None:
     """Stop PostgreSQL and Kafka; their data stays."""
-    from handbook.stack import embedded
+    from handbook.stack import compose, embedded
 
+    contained = compose.down()
     ran = embedded.down(say=say)
-    click.echo("stopped" if ran else "nothing was running")
+    click.echo("stopped" if ran or contained else "nothing was running")
 
 
 @click.command()
@@ -78,9 +96,12 @@ def down() -> None:
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> None:
     """Show each server; exit code 0 when all run, 1 when not."""
-    from handbook.stack import embedded
+    from handbook.stack import compose, embedded, external
 
-    servers = embedded.status()
+    if external.configured():
+        servers = external.status()
+    else:
+        servers = compose.status() if compose.chosen() else embedded.status()
     if as_json:
         facts = {"running": _all_run(servers), "servers": [vars(server) for server in servers]}
         click.echo(json.dumps(facts, indent=1))
@@ -120,14 +141,15 @@ def logs(service: str | None, lines: int, follow: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def wipe(yes: bool) -> None:
     """Stop the servers and delete all their data, ports and passwords."""
-    from handbook.stack import embedded
+    from handbook.stack import compose, embedded
 
     place = embedded.home()
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"This deletes {place} and every database and topic in it.", WIPE_YES)
         click.confirm(f"Delete {place} and every database and topic in it?", abort=True)
-    wiped = embedded.wipe(say=say)
+    contained = compose.wipe()  # first: the file with their names is in the folder
+    wiped = embedded.wipe(say=say) or contained
     click.echo(f"deleted {place}" if wiped else "there was nothing to delete")
 
 

@@ -7,13 +7,13 @@ until `handbook down`, so that labs and tests find the same servers.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from psycopg.conninfo import make_conninfo
 
 from handbook import paths
 from handbook.errors import StackError, UsageError
-from handbook.stack import roles, settings, state
+from handbook.stack import kafka, roles, settings, state
 from handbook.stack.model import Kafka, Postgres, Service, Stack
+from handbook.stack.processes import Say, quiet
+from handbook.stack.status import Server
 
 FILE = paths.ROOT / "docker-compose.yml"
 UP_LIMIT = 300
@@ -32,8 +34,12 @@ UP_LIMIT = 300
 _ADVICE = "or use `handbook up` without --docker: it needs no containers"
 
 
-def up(*, brokers: int = 1) -> Stack:
+def up(*, brokers: int = 1, say: Say = quiet) -> Stack:
     """Start the containers, wait until they are healthy and make the tooling role.
+
+    Args:
+        brokers: 1 or 3; each kind has data of its own.
+        say: is told of each step that takes time; docker's own progress goes to stderr.
 
     Raises:
         UsageError: `brokers` is neither 1 nor 3.
@@ -47,7 +53,10 @@ def up(*, brokers: int = 1) -> Stack:
     with state.locked(home / "compose.lock"):
         env = environment()
         wanted = ["postgres", *_broker_services(brokers)]
+        say(f"starting the containers {', '.join(wanted)} (the first time, docker fetches images)")
         arguments = ["up", "--detach", "--wait", "--wait-timeout", str(UP_LIMIT), *wanted]
+        if chosen() not in (None, brokers):
+            _compose(["rm", "--stop", "--force", *_broker_services(chosen() or 1)], env)
         if _compose(arguments, env).returncode:
             raise StackError(
                 "the containers did not become healthy",
@@ -66,50 +75,74 @@ def chosen() -> int | None:
     return None
 
 
-def down() -> None:
-    """Remove the containers; the data stays in its volumes."""
-    _end("down")
+def connect(*, say: Say = quiet) -> Stack:
+    """The containers that the reader chose, started again if they do not all answer."""
+    brokers = chosen()
+    assert brokers
+    env = environment()
+    if all(_answers(env, brokers)):
+        return describe(env, brokers)
+    return up(brokers=brokers, say=say)
 
 
-def wipe() -> None:
-    """Remove the containers and their data."""
-    _end("down", "--volumes")
-    _env_file().unlink(missing_ok=True)
+def _answers(env: dict[str, str], brokers: int) -> Iterator[bool]:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        yield probe.connect_ex(("127.0.0.1", int(env["POSTGRES_PORT"]))) == 0
+    for service in _broker_services(brokers):
+        yield len(kafka.brokers(int(env[_port_variable(service)]))) == brokers
 
 
-def _end(*arguments: str) -> None:
+def down() -> bool:
+    """Remove the containers; the data stays in its volumes. True when there were any."""
+    return chosen() is not None and _end("down")
+
+
+def wipe() -> bool:
+    """Remove the containers and their data. True when there were any."""
     if not _env_file().exists():
-        return
-    check_docker()
+        return False
+    _end("down", "--volumes")
+    _env_file().unlink()
+    return True
+
+
+def _end(*arguments: str) -> bool:
+    try:
+        check_docker()
+    except StackError as error:
+        step = f"start Docker, or delete {_env_file()} and {_marker()} to forget the containers"
+        raise StackError(error.what, step) from None
     if _compose(arguments, environment()).returncode:
         raise StackError("the containers could not be removed", "see the message of docker above")
     _marker().unlink(missing_ok=True)
+    return True
 
 
-@dataclass(frozen=True)
-class Container:
-    """One line of `docker compose ps`."""
-
-    service: str
-    state: str
-    health: str
-
-    @property
-    def healthy(self) -> bool:
-        """Running, and its own health check agrees."""
-        return self.state == "running" and self.health == "healthy"
-
-
-def status() -> list[Container]:
-    """What runs; empty when nothing was ever started."""
+def status() -> list[Server]:
+    """The containers; empty when none were ever started. Docker keeps their memory to itself."""
     if not _env_file().exists():
         return []
     check_docker()
-    done = _compose(["ps", "--all", "--format", "json"], environment(), capture=True)
+    env = environment()
+    done = _compose(["ps", "--all", "--format", "json"], env, capture=True)
     # One object a line since 2.21, one list before.
     text = done.stdout.strip()
     rows = json.loads(text) if text.startswith("[") else map(json.loads, text.splitlines())
-    return [Container(row["Service"], row["State"], row["Health"]) for row in rows]
+    return [_server(row, env) for row in rows]
+
+
+def _server(row: dict[str, str], env: dict[str, str]) -> Server:
+    healthy = (row["State"], row["Health"]) == ("running", "healthy")
+    return Server(
+        name=row["Service"],
+        state="running" if healthy else row["Health"] or row["State"],
+        running=healthy,
+        port=int(env[_port_variable(row["Service"])]),
+        pid=None,
+        memory_mib=0,
+        version=row["Image"].rpartition(":")[2],
+    )
 
 
 def describe(env: dict[str, str], brokers: int) -> Stack:
@@ -197,8 +230,7 @@ def _write_environment() -> None:
     names = ["POSTGRES_PORT", *(_port_variable(s) for s in _broker_services(1, 3))]
     values = {
         # Two checkouts must not share containers and volumes.
-        "COMPOSE_PROJECT_NAME": "msa-handbook-"
-        + hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:8],
+        "COMPOSE_PROJECT_NAME": f"msa-handbook-{secrets.token_hex(4)}",
         "POSTGRES_PASSWORD": secrets.token_urlsafe(18),
         "TOOLING_PASSWORD": secrets.token_urlsafe(18),
         **{name: str(port) for name, port in zip(names, ports, strict=True)},
@@ -225,7 +257,7 @@ def _make_tooling_role(env: dict[str, str]) -> None:
     except psycopg.OperationalError as error:
         raise StackError(
             f"PostgreSQL in its container does not let us in: {_last_line(str(error))}",
-            "if its volume is from an earlier .stack, `handbook wipe` and start again",
+            "`handbook wipe` and start again",
         ) from None
 
 

@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from handbook.errors import UsageError
+from handbook.errors import StackError, UsageError
+from handbook.stack import probe
 from handbook.stack.model import Kafka, Postgres, Stack
+from handbook.stack.status import Server
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -54,11 +56,32 @@ def connect(env: Mapping[str, str] = os.environ) -> Stack:
         UsageError: a variable is malformed or contradicts another.
         StackError: a server does not answer, refuses us or cannot do what the labs need.
     """
-    from handbook.stack import probe
-
     postgres, kafka = postgres_settings(env), kafka_settings(env)
     probe.postgres(postgres)
     return Stack(kind="external", postgres=postgres, kafka=kafka, brokers=probe.kafka(kafka))
+
+
+def status(env: Mapping[str, str] = os.environ) -> list[Server]:
+    """The servers that the environment names, tried; the state of a bad one says what is wrong.
+
+    Raises:
+        UsageError: a variable is malformed or contradicts another.
+    """
+    database, cluster = postgres_settings(env), kafka_settings(env)
+    first = cluster.bootstrap.split(",")[0]
+    return [
+        _tried("postgres", database.port, lambda: probe.postgres(database)),
+        _tried("kafka", int(first.rpartition(":")[2]), lambda: probe.kafka(cluster)),
+    ]
+
+
+def _tried(name: str, port: int, ask: Callable[[], object]) -> Server:
+    state = "running"
+    try:
+        ask()
+    except StackError as error:
+        state = error.what
+    return Server(name, state, state == "running", port, pid=None, memory_mib=0, version="")
 
 
 def postgres_settings(env: Mapping[str, str] = os.environ) -> Postgres:
