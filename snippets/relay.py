@@ -114,11 +114,11 @@ class Relay:
         return False
 
     # --8<-- [start:step]
-    async def step(self, *, limit: int | None = None) -> int:
+    async def step(self, *, limit: int | None = None) -> bool:
         """One round: Kafka takes a batch while PostgreSQL forgets the last and reads the next.
 
         Returns:
-            How many rows Kafka acknowledged.
+            True while rows are at hand that are not yet both sent and deleted.
         """
         batch, sent = self._next, self._sent
         async with asyncio.TaskGroup() as group:
@@ -127,7 +127,7 @@ class Relay:
         self._sent, self._next = [row.id for row in batch], ahead.result()
         if batch:
             self._at("relay.after_send")
-        return len(batch)
+        return bool(self._next or self._sent)
 
     async def _advance(self, sent: list[int], flying: list[Row], limit: int | None) -> list[Row]:
         limit = self._pace.batch if limit is None else limit
@@ -142,9 +142,10 @@ class Relay:
         """Lead, then move rows until `stop`; what Kafka has is deleted before it returns."""
         if not await self.lead(stop):
             return
-        while not stop.is_set() or self._next or self._sent:
-            await self.step(limit=0 if stop.is_set() else None)
-            if not self._next and not self._sent:
+        busy = True
+        while busy or not stop.is_set():
+            busy = await self.step(limit=0 if stop.is_set() else None)
+            if not busy:
                 await _first(stop, self.wake, limit=self._pace.poll)
                 self.wake.clear()
                 # --8<-- [end:run]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from handbook.errors import StackError
 from handbook.stack import Postgres, Stack
+
+Params = Sequence[Any] | Mapping[str, Any] | None
+LONGEST_NAME = 63  # bytes; PostgreSQL cuts what is longer
 
 
 class Database:
@@ -18,11 +23,9 @@ class Database:
         self.name = name
         self._postgres = postgres
         self._dsns: dict[str, str] = {}
-
-    def create(self) -> None:
-        """Make the app role and its database."""
-        with tooling(self._postgres) as conn:
-            self._dsns[""] = self._new_role(conn, self.name)
+        self._session: psycopg.Connection | None = None
+        with tooling(postgres) as conn:
+            self._dsns[""] = self._new_role(conn, name)
             make = sql.SQL("CREATE DATABASE {0} OWNER {0} TEMPLATE template0")
             conn.execute(make.format(sql.Identifier(self.name)))
             close = sql.SQL("REVOKE ALL ON DATABASE {0} FROM PUBLIC")
@@ -36,7 +39,7 @@ class Database:
     def role(self, name: str) -> str:
         """The DSN of another login role: it may connect here and own nothing; made on first use."""
         if name not in self._dsns:
-            role = f"{self.name}_{name}"[:63]
+            role = f"{self.name}_{name}"[:LONGEST_NAME]
             with tooling(self._postgres) as conn, conn.transaction():
                 dsn = self._new_role(conn, role)
                 grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
@@ -44,10 +47,41 @@ class Database:
             self._dsns[name] = dsn
         return self._dsns[name]
 
-    def drop(self) -> None:
-        """Remove the database, whoever is connected, and its roles."""
-        with tooling(self._postgres) as conn:
-            drop(conn, self.name)
+    def connect(self, **options: Any) -> psycopg.Connection:
+        """A session of the app role; in autocommit mode unless told otherwise."""
+        return psycopg.connect(self.dsn, **{"autocommit": True, **options})
+
+    async def aconnect(self, **options: Any) -> psycopg.AsyncConnection:
+        """`connect` for code in an event loop."""
+        return await psycopg.AsyncConnection.connect(self.dsn, **{"autocommit": True, **options})
+
+    def execute(self, query: str, params: Params = None) -> None:
+        """Run a statement in a session that is kept for the lab's own questions."""
+        self._ask(query, params)
+
+    def fetch(self, query: str, params: Params = None) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self._ask(query, params).fetchall()
+
+    def value(self, query: str, params: Params = None) -> Any:
+        """The first column of the first row; None when there is no row."""
+        row = self._ask(query, params).fetchone()
+        return None if row is None else row[0]
+
+    def close(self) -> None:
+        """End the session of `execute`, `fetch` and `value`."""
+        if self._session is not None:
+            self._session.close()
+
+    def _ask(self, query: str, params: Params) -> psycopg.Cursor[Any]:
+        try:
+            if self._session is None or self._session.closed:
+                self._session = self.connect()
+            return self._session.execute(query.encode(), params)
+        except psycopg.OperationalError as error:
+            if self._session is None or self._session.closed:
+                raise unreachable(self._postgres, error) from error
+            raise
 
     def _new_role(self, conn: psycopg.Connection, role: str) -> str:
         password = secrets.token_urlsafe(18)
@@ -84,19 +118,24 @@ def unreachable(postgres: Postgres, error: Exception) -> StackError:
     )
 
 
-def drop(conn: psycopg.Connection, prefix: str) -> None:
-    """Remove the databases and roles whose names begin with `prefix`."""
+def drop(conn: psycopg.Connection, start: str) -> None:
+    """Remove the databases and roles whose names begin with `start`."""
     found = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
-    for (name,) in conn.execute(found, (prefix,)).fetchall():
+    for (name,) in conn.execute(found, (start,)).fetchall():
         gone = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         conn.execute(gone.format(sql.Identifier(name)))
     found = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)"
-    roles = [sql.Identifier(name) for (name,) in conn.execute(found, (prefix,)).fetchall()]
+    roles = [sql.Identifier(name) for (name,) in conn.execute(found, (start,)).fetchall()]
     if roles:
         conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.SQL(", ").join(roles)))
 
 
-def sweep(stack: Stack, run_id: str) -> None:
-    """Remove what a dead run left."""
+def drop_run(stack: Stack, run_id: str) -> None:
+    """Remove the databases and roles of a run, whoever is connected."""
     with tooling(stack.postgres) as conn:
-        drop(conn, f"lab_{run_id}_")
+        drop(conn, prefix(run_id))
+
+
+def prefix(run_id: str) -> str:
+    """How the names of a run's databases and roles begin."""
+    return f"lab_{run_id}_"

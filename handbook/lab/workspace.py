@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -11,12 +11,12 @@ import psycopg
 from handbook.errors import UsageError
 from handbook.lab import database, runs
 from handbook.lab.child import Child, Legend
+from handbook.lab.database import Database, Params
 from handbook.lab.kafka import Record, Topics
 from handbook.lab.trace import Trace
 from handbook.stack import Stack
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
-Params = Sequence[Any] | Mapping[str, Any] | None
 
 
 class Workspace:
@@ -33,66 +33,55 @@ class Workspace:
         self.name = name
         self.stack = stack
         self._run = runs.begin(stack)
-        self._database = database.Database(
-            stack.postgres, f"lab_{self._run.id}_{name.replace('-', '_')}"
-        )
+        self._databases: dict[str, Database] = {}
         self._topics = Topics(stack, f"lab.{self._run.id}.{name}.")
         self._aliases: dict[str, str] = {}
         self._children: list[Child] = []
-        self._session: psycopg.Connection | None = None
         self._closed = False
-        try:
-            self._database.create()
-        except BaseException:
-            self._run.release()
-            raise
 
     @classmethod
     def create(cls, stack: Stack, name: str) -> Workspace:
         """A new workspace on a running stack."""
         return cls(stack, name)
 
-    # PostgreSQL
+    # PostgreSQL: the workspace's own database, and one for each service of the lab
+
+    def database(self, service: str = "") -> Database:
+        """The database of one service, made on first use; without a name the workspace's own."""
+        if service not in self._databases:
+            parts = [self.name, service] if service else [self.name]
+            name = database.prefix(self._run.id) + "_".join(parts).replace("-", "_")
+            self._databases[service] = Database(self.stack.postgres, name[: database.LONGEST_NAME])
+        return self._databases[service]
 
     @property
     def dsn(self) -> str:
-        """How the app role reaches its database."""
-        return self._database.dsn
+        """How the app role reaches the workspace's own database."""
+        return self.database().dsn
 
     def role(self, name: str) -> str:
         """The DSN of another login role, which may connect here and owns nothing."""
-        return self._database.role(name)
+        return self.database().role(name)
 
     def connect(self, **options: Any) -> psycopg.Connection:
         """A session of the app role; in autocommit mode unless told otherwise."""
-        return psycopg.connect(self.dsn, **{"autocommit": True, **options})
+        return self.database().connect(**options)
 
     async def aconnect(self, **options: Any) -> psycopg.AsyncConnection:
         """`connect` for code in an event loop."""
-        return await psycopg.AsyncConnection.connect(self.dsn, **{"autocommit": True, **options})
+        return await self.database().aconnect(**options)
 
     def execute(self, query: str, params: Params = None) -> None:
         """Run a statement in a session that the workspace keeps for its own questions."""
-        self._ask(query, params)
+        self.database().execute(query, params)
 
     def fetch(self, query: str, params: Params = None) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        return self._ask(query, params).fetchall()
+        return self.database().fetch(query, params)
 
     def value(self, query: str, params: Params = None) -> Any:
         """The first column of the first row; None when there is no row."""
-        row = self._ask(query, params).fetchone()
-        return None if row is None else row[0]
-
-    def _ask(self, query: str, params: Params) -> psycopg.Cursor[Any]:
-        try:
-            if self._session is None or self._session.closed:
-                self._session = self.connect()
-            return self._session.execute(query.encode(), params)
-        except psycopg.OperationalError as error:
-            if self._session is None or self._session.closed:
-                raise database.unreachable(self.stack.postgres, error) from error
-            raise
+        return self.database().value(query, params)
 
     # Kafka
 
@@ -134,14 +123,21 @@ class Workspace:
         """Run `module:function` in a process of its own. See `Child`."""
         child = Child(
             target,
-            kwargs or {},
+            kwargs,
             stop_at=stop_at,
             stop_after=stop_after,
             trace=trace,
             lane=lane,
-            legend=legend or {},
+            legend=legend,
         )
         self._children.append(child)
+        return child
+
+    def kill_at(self, point: str, target: str, **options: Any) -> Child:
+        """Start `target` with the options of `start`, and SIGKILL it when it comes to `point`."""
+        child = self.start(target, stop_at=point, **options)
+        child.wait_for(point, options.get("stop_after", 1))
+        child.kill()
         return child
 
     def close(self) -> None:
@@ -151,10 +147,10 @@ class Workspace:
         self._closed = True
         for child in self._children:
             child.kill()
-        if self._session is not None:
-            self._session.close()
+        for made in self._databases.values():
+            made.close()
         try:
-            self._database.drop()
+            database.drop_run(self.stack, self._run.id)
             self._topics.delete_all()
         except BaseException:
             self._run.release()
@@ -168,7 +164,7 @@ def sweep(stack: Stack) -> list[str]:
     """Remove what dead runs of this checkout left on this stack; the ids of those runs."""
     swept = []
     for run in runs.dead(stack):
-        database.sweep(stack, run.id)
+        database.drop_run(stack, run.id)
         topics = Topics(stack, f"lab.{run.id}.")
         try:
             topics.delete_all()

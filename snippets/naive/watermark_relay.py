@@ -41,7 +41,7 @@ class WatermarkRelay:
         self._mark = 0
 
     # --8<-- [start:step]
-    async def step(self) -> int:
+    async def step(self) -> bool:
         """Send what is above the mark, then raise the mark."""
         cursor = await self._conn.execute(CLAIM, (self._mark, self._pace.batch))
         rows = [Row(*values) for values in await cursor.fetchall()]
@@ -49,5 +49,5 @@ class WatermarkRelay:
         if rows:
             self._mark = rows[-1].id
             self._at("relay.after_send")
-        return len(rows)
+        return bool(rows)
         # --8<-- [end:step]
