@@ -1,4 +1,7 @@
-"""The process side of `child`: `python -P child_main.py <report fd>`, what to run on stdin."""
+"""The process side of `process`: `python -P child_main.py <report fd>`, what to run on stdin.
+
+Imports the standard library only, and then what the target imports.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ from typing import Any
 
 def main() -> None:
     """Read what to run from stdin, run it, report its points."""
-    spec = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    spec = json.loads(line, object_hook=_restored)
     sys.path[:] = spec["path"]
     module_name, _, function_name = spec["target"].partition(":")
     function = getattr(importlib.import_module(module_name), function_name)
@@ -54,6 +58,14 @@ def checkpoint(reports: int, stop_at: str | None, stop_after: int) -> Callable[[
                 threading.Event().wait()  # for ever, the event loop with it: not one step further
 
     return at
+
+
+def _restored(value: dict[str, Any]) -> Any:
+    if value != {"$handbook": "ssl_context"}:
+        return value
+    from handbook.stack import connect  # only here: a TLS setting cannot be sent, but made again
+
+    return connect().kafka.security["ssl_context"]
 
 
 def _die_with_parent() -> None:

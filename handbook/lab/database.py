@@ -39,7 +39,7 @@ class Database:
     def role(self, name: str) -> str:
         """The DSN of another login role: it may connect here and own nothing; made on first use."""
         if name not in self._dsns:
-            role = f"{self.name}_{name}"[:LONGEST_NAME]
+            role = f"{self.name}__{name}"[:LONGEST_NAME]
             with tooling(self._postgres) as conn, conn.transaction():
                 dsn = self._new_role(conn, role)
                 grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
@@ -48,12 +48,23 @@ class Database:
         return self._dsns[name]
 
     def connect(self, **options: Any) -> psycopg.Connection:
-        """A session of the app role; in autocommit mode unless told otherwise."""
-        return psycopg.connect(self.dsn, **{"autocommit": True, **options})
+        """A session of the app role; in autocommit mode unless told otherwise.
+
+        Raises:
+            StackError: PostgreSQL does not answer.
+        """
+        try:
+            return psycopg.connect(self.dsn, **{"autocommit": True, **options})
+        except psycopg.OperationalError as error:
+            raise unreachable(self._postgres, error) from error
 
     async def aconnect(self, **options: Any) -> psycopg.AsyncConnection:
         """`connect` for code in an event loop."""
-        return await psycopg.AsyncConnection.connect(self.dsn, **{"autocommit": True, **options})
+        options = {"autocommit": True, **options}
+        try:
+            return await psycopg.AsyncConnection.connect(self.dsn, **options)
+        except psycopg.OperationalError as error:
+            raise unreachable(self._postgres, error) from error
 
     def execute(self, query: str, params: Params = None) -> None:
         """Run a statement in a session that is kept for the lab's own questions."""
@@ -74,12 +85,12 @@ class Database:
             self._session.close()
 
     def _ask(self, query: str, params: Params) -> psycopg.Cursor[Any]:
+        if self._session is None or self._session.closed:
+            self._session = self.connect()
         try:
-            if self._session is None or self._session.closed:
-                self._session = self.connect()
             return self._session.execute(query.encode(), params)
         except psycopg.OperationalError as error:
-            if self._session is None or self._session.closed:
+            if self._session.closed:
                 raise unreachable(self._postgres, error) from error
             raise
 
@@ -111,9 +122,9 @@ def tooling(postgres: Postgres) -> psycopg.Connection:
 
 def unreachable(postgres: Postgres, error: Exception) -> StackError:
     """What to say when PostgreSQL is gone."""
-    lines = str(error).strip().splitlines() or ["no reason given"]
+    why = (str(error).strip().splitlines() or ["no reason given"])[0]
     return StackError(
-        f"PostgreSQL at {postgres.host}:{postgres.port} does not answer ({lines[-1].strip()})",
+        f"PostgreSQL at {postgres.host}:{postgres.port} does not answer ({why})",
         "`handbook status` shows what runs, `handbook up` starts what does not",
     )
 

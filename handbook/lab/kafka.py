@@ -27,13 +27,14 @@ ALREADY_EXISTS = 36
 
 @dataclass(frozen=True)
 class Record:
-    """One message as stored in Kafka."""
+    """One message as stored in Kafka; the value of a tombstone is empty."""
 
     key: str | None
     value: bytes
     headers: dict[str, str]
     partition: int
     offset: int
+    tombstone: bool = False
 
 
 class Topics:
@@ -49,15 +50,15 @@ class Topics:
 
     def create(self, name: str, partitions: int) -> None:
         """Make the topic; returns when every partition has a leader."""
-        self._run(self._create(name, partitions))
+        self._run(f"create topic {name}", self._create(name, partitions))
 
     def records(self, name: str) -> list[Record]:
         """All committed records from the beginning to the present end."""
-        return self._run(self._records(name))
+        return self._run(f"read topic {name}", self._records(name))
 
     def delete_all(self) -> None:
         """Ask Kafka to delete the topics under the prefix; does not wait until it has."""
-        self._run(self._delete_all())
+        self._run("delete topics", self._delete_all())
 
     def close(self) -> None:
         """End the thread."""
@@ -70,7 +71,7 @@ class Topics:
         self._loop.close()
         self._loop = self._thread = self._admin = None
 
-    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+    def _run(self, what: str, work: Coroutine[Any, Any, Result]) -> Result:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
@@ -81,8 +82,9 @@ class Topics:
         try:
             return job.result()
         except (KafkaError, TimeoutError, OSError) as error:
+            why = str(error) or f"no answer within {LIMIT:g} s"
             raise StackError(
-                f"Kafka at {self._kafka.bootstrap} did not do it ({error or type(error).__name__})",
+                f"Kafka at {self._kafka.bootstrap} did not {what} ({why})",
                 "`handbook status` shows what runs, `handbook up` starts what does not",
             ) from error
 
@@ -110,7 +112,7 @@ class Topics:
             ready = [p["error_code"] == 0 and p["leader"] >= 0 for p in found["partitions"]]
             return len(ready) == partitions and all(ready)
 
-        await waiting.until(led, deadline=LIMIT, what=f"a leader of every partition of {name}")
+        await waiting.until(led, deadline=LIMIT - 1, what=f"a leader of every partition of {name}")
 
     async def _records(self, name: str) -> list[Record]:
         consumer = AIOKafkaConsumer(
@@ -148,8 +150,9 @@ class Topics:
 def _record(message: Any) -> Record:
     return Record(
         key=None if message.key is None else message.key.decode(),
-        value=message.value,
-        headers={name: value.decode() for name, value in message.headers},
+        value=message.value or b"",
+        headers={name: (value or b"").decode() for name, value in message.headers},
         partition=message.partition,
         offset=message.offset,
+        tombstone=message.value is None,
     )

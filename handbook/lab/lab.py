@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import threading
+
+import psycopg
 
 from handbook.errors import HandbookError
 from handbook.lab.trace import Trace
 from handbook.lab.workspace import Workspace, sweep
 from handbook.stack import Stack, connect
+
+# When the servers are gone nobody is there to read it; the next lab sweeps.
+FAULTS = (HandbookError, psycopg.Error)
 
 
 class Lab(Workspace):
@@ -19,11 +25,13 @@ class Lab(Workspace):
     """
 
     def __init__(self, name: str) -> None:
+        # A client that loses its broker logs it; a cell shows what the lab prints.
+        logging.getLogger("aiokafka").addHandler(logging.NullHandler())
         stack = connect()
-        self._sweeping = threading.Thread(target=_sweep, args=(stack,), name="lab-sweep")
         super().__init__(stack, name)
+        self._sweeping = threading.Thread(target=_sweep, args=(stack,), name="lab-sweep")
         self._sweeping.start()
-        atexit.register(self.close)
+        atexit.register(self._close_quietly)
 
     def trace(self, name: str) -> Trace:
         """A recording of events for a picture; `save` writes it."""
@@ -31,11 +39,15 @@ class Lab(Workspace):
 
     def close(self) -> None:
         """Remove everything the lab made."""
+        atexit.unregister(self._close_quietly)
         super().close()
         self._sweeping.join()
-        atexit.unregister(self.close)
+
+    def _close_quietly(self) -> None:
+        with contextlib.suppress(*FAULTS):
+            self.close()
 
 
 def _sweep(stack: Stack) -> None:
-    with contextlib.suppress(HandbookError):  # the next lab tries again
+    with contextlib.suppress(*FAULTS):
         sweep(stack)

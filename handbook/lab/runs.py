@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -64,7 +64,7 @@ def begin(stack: Stack) -> Run:
         file.close()
 
 
-def dead(stack: Stack) -> Iterator[Run]:
+def dead(stack: Stack) -> Generator[Run, None, None]:
     """Runs on this stack whose process is gone, each locked by us while it is looked at."""
     for path in sorted(folder().glob("*.lock")):
         with contextlib.suppress(FileNotFoundError):
@@ -74,10 +74,12 @@ def dead(stack: Stack) -> Iterator[Run]:
             except BlockingIOError:
                 file.close()
                 continue
-            known = _servers_in(file)
-            if _is(path, file) and known in ([], servers(stack)):
-                yield Run(path.stem, known, path, file)
-            file.close()
+            try:
+                known = _servers_in(file)
+                if _is(path, file) and known in ([], servers(stack)):
+                    yield Run(path.stem, known, path, file)
+            finally:
+                file.close()
 
 
 def _servers_in(file: IO[str]) -> list[str]:

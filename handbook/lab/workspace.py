@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -150,26 +151,26 @@ class Workspace:
         for made in self._databases.values():
             made.close()
         try:
-            database.drop_run(self.stack, self._run.id)
-            self._topics.delete_all()
+            with contextlib.ExitStack() as removing:  # each step is tried, whatever the others do
+                removing.callback(self._topics.close)
+                if self._aliases:
+                    removing.callback(self._topics.delete_all)
+                if self._databases:
+                    removing.callback(database.drop_run, self.stack, self._run.id)
         except BaseException:
             self._run.release()
             raise
-        finally:
-            self._topics.close()
         self._run.end()
 
 
 def sweep(stack: Stack) -> list[str]:
     """Remove what dead runs of this checkout left on this stack; the ids of those runs."""
     swept = []
-    for run in runs.dead(stack):
-        database.drop_run(stack, run.id)
-        topics = Topics(stack, f"lab.{run.id}.")
-        try:
-            topics.delete_all()
-        finally:
-            topics.close()
-        run.end()
-        swept.append(run.id)
+    with contextlib.closing(runs.dead(stack)) as dead:
+        for run in dead:
+            database.drop_run(stack, run.id)
+            with contextlib.closing(Topics(stack, f"lab.{run.id}.")) as topics:
+                topics.delete_all()
+            run.end()
+            swept.append(run.id)
     return swept
