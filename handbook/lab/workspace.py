@@ -45,6 +45,11 @@ class Workspace:
         """A new workspace on a running stack."""
         return cls(stack, name)
 
+    @property
+    def run_id(self) -> str:
+        """What the names of everything of this run hold."""
+        return self._run.id
+
     # PostgreSQL: the workspace's own database, and one for each service of the lab
 
     def database(self, service: str = "") -> Database:

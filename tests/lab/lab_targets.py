@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 
@@ -29,14 +30,29 @@ def serve_sync(*, at: Callable[[str], None], stop: threading.Event) -> None:
     at("finished")
 
 
+def deaf(*, at: Callable[[str], None], stop: threading.Event) -> None:
+    """Take no notice of `stop`."""
+    at("serving")
+    threading.Event().wait()
+
+
 async def tick(*, at: Callable[[str], None]) -> None:
     """Report for ever."""
     while True:
         at("tick")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.005)
 
 
 def fail(*, at: Callable[[str], None]) -> None:
     """End with a traceback."""
     at("begun")
     raise ValueError("no such course")
+
+
+def chatter(lines: int, *, at: Callable[[str], None]) -> None:
+    """Print, and report between the lines."""
+    for number in range(lines):
+        sys.stdout.write(f"line {number}\n")
+        sys.stdout.flush()
+        at("printed")
+    sys.stderr.write("over\n")
