@@ -92,7 +92,8 @@ def postgres_settings(env: Mapping[str, str] = os.environ) -> Postgres:
         raise _malformed()
     try:
         parts = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+        port = int(parts.pop("port", None) or 5432)
+    except (psycopg.ProgrammingError, ValueError):
         raise _malformed() from None  # the parser's message would repeat the URL
     host = str(parts.pop("host", None) or parts.get("hostaddr") or "")
     user = str(parts.pop("user", None) or "")
@@ -100,7 +101,7 @@ def postgres_settings(env: Mapping[str, str] = os.environ) -> Postgres:
         raise _malformed()
     return Postgres(
         host=host,
-        port=int(parts.pop("port", None) or 5432),
+        port=port,
         user=user,
         password=str(parts.pop("password", None) or ""),
         database=str(parts.pop("dbname", None) or user),
@@ -116,7 +117,7 @@ def kafka_settings(env: Mapping[str, str] = os.environ) -> Kafka:
             "KAFKA_SECURITY_PROTOCOL is not a protocol of Kafka", f"use one of {PROTOCOLS}"
         )
     servers = [part.strip() for part in env["KAFKA_BOOTSTRAP_SERVERS"].split(",") if part.strip()]
-    for server in servers:
+    for server in servers or [""]:
         host, _, port = server.rpartition(":")
         if not host or not port.isdecimal():
             raise UsageError(

@@ -17,7 +17,7 @@ import psycopg
 from handbook.errors import StackError
 from handbook.stack.model import Kafka, Postgres
 
-DEADLINE = 8.0
+DEADLINE = 6.0
 """Seconds for each server."""
 POSTGRES_MINIMUM = 18
 _REQUEST_TIMED_OUT, _NOT_CONTROLLER = 7, 41
@@ -88,25 +88,30 @@ def kafka(server: Kafka) -> int:
 
 async def _ask_kafka(server: Kafka, address: tuple[str, int], where: str) -> int:
     # One plain connection: the client classes hide why a login failed and retry for ever.
-    from aiokafka.conn import create_conn
+    from aiokafka.conn import AIOKafkaConnection
     from aiokafka.errors import KafkaError
-    from aiokafka.protocol.metadata import MetadataRequest
 
     limit = int(1000 * DEADLINE)
+    conn = AIOKafkaConnection(*address, request_timeout_ms=limit, **server.security)
     try:
-        conn = await create_conn(*address, request_timeout_ms=limit, **server.security)
+        await conn.connect()
+        return await _ask_brokers(conn, where)
     except (KafkaError, ssl.SSLError, ConnectionError) as error:
         raise _refused(where, error) from None
-    try:
-        brokers = [tuple(row)[1:3] for row in (await conn.send(MetadataRequest([]))).brokers]
-        if not brokers:
-            raise StackError(f"{where} answers but knows no broker", _CONTROLLER)
-        await asyncio.gather(*(_advertised(where, *broker) for broker in brokers))
-        await _ask_controller(conn, where)
-    except KafkaError as error:
-        raise _refused(where, error) from None
     finally:
-        conn.close()
+        with contextlib.suppress(TimeoutError):  # what never opened never reports its end
+            async with asyncio.timeout(0.3):
+                await conn.close()
+
+
+async def _ask_brokers(conn: Any, where: str) -> int:
+    from aiokafka.protocol.metadata import MetadataRequest
+
+    brokers = [tuple(row)[1:3] for row in (await conn.send(MetadataRequest([]))).brokers]
+    if not brokers:
+        raise StackError(f"{where} answers but knows no broker", _CONTROLLER)
+    await asyncio.gather(*(_advertised(where, *broker) for broker in brokers))
+    await _ask_controller(conn, where)
     return len(brokers)
 
 
@@ -116,6 +121,7 @@ async def _advertised(where: str, host: str, port: int) -> None:
         async with asyncio.timeout(DEADLINE / 4):
             _, writer = await asyncio.open_connection(host, port)
             writer.close()
+            await writer.wait_closed()
     except OSError:  # TimeoutError and gaierror are OSErrors
         raise StackError(
             f"{where} sends its clients to {host}:{port}, which cannot be reached from here",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -122,3 +124,35 @@ def certificates(folder: Path) -> dict[str, Path]:
     (folder / "bundle.pem").write_text(bundle)
     names = ("ca.pem", "stranger.pem", "server.key", "server.pem", "bundle.pem")
     return {Path(name).stem if name != "server.key" else "key": folder / name for name in names}
+
+
+@contextlib.contextmanager
+def tls_in_front_of(port: int, papers: dict[str, Path]) -> Iterator[int]:
+    """A port that speaks PostgreSQL over TLS and passes it on to a server without."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(papers["server"], papers["key"])
+
+    def serve(plain: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            plain.recv(8)  # SSLRequest
+            plain.sendall(b"S")
+            with (
+                context.wrap_socket(plain, server_side=True) as near,
+                socket.create_connection(("127.0.0.1", port)) as far,
+            ):
+                pass_on(near, far)
+
+    with listener(serve) as front:
+        yield front
+
+
+def pass_on(near: ssl.SSLSocket, far: socket.socket) -> None:
+    """Bytes in both directions until one side ends."""
+    while True:
+        readable = [near] if near.pending() else select.select([near, far], [], [])[0]
+        for source, target in ((near, far), (far, near)):
+            if source in readable:
+                data = source.recv(65536)
+                if not data:
+                    return
+                target.sendall(data)
