@@ -22,8 +22,8 @@ def make_tooling_role(conn: psycopg.Connection[Any], password: str) -> None:
     name = settings.TOOLING
     role = sql.Identifier(name)
     hashed = conn.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256")
-    exists = conn.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone()
-    verb = sql.SQL("ALTER" if exists else "CREATE")
+    found = conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+    verb = sql.SQL("ALTER" if found else "CREATE")
     attributes, secret = sql.SQL(settings.TOOLING_ATTRIBUTES), sql.Literal(hashed.decode())
     conn.execute(sql.SQL("{} ROLE {} {} PASSWORD {}").format(verb, role, attributes, secret))
     for group in settings.TOOLING_MEMBER_OF:

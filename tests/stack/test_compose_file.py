@@ -141,6 +141,29 @@ def test_compose_says_what_to_do_when_no_password_is_set(binary: list[str]) -> N
     assert "handbook up --docker" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "up --detach --wait --wait-timeout 300 postgres kafka",
+        "rm --stop --force kafka",
+        "ps --all --format json",
+        "kill --signal SIGKILL postgres",
+        "pause kafka",
+        "unpause kafka",
+        "up --detach --wait --no-deps kafka",
+        "down --volumes",
+    ],
+)
+def test_compose_knows_the_arguments_that_we_pass(binary: list[str], arguments: str) -> None:
+    """Each command fails for want of an engine, not of a flag or a service."""
+    command = [*binary, "--file", str(compose.FILE), "--profile", "cluster", *arguments.split()]
+    env = os.environ | PASSWORD | {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+    assert "Cannot connect to the Docker daemon" in done.stderr
+
+
 # --- hardening ----------------------------------------------------------------------------------
 
 
