@@ -6,7 +6,6 @@ import difflib
 import importlib
 import inspect
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -165,7 +164,6 @@ class Child:
             "kwargs": self.kwargs,
             "stop_at": stop_at,
             "stop_after": stop_after,
-            "path": sys.path,
         }
         return Process(spec, on_point=self._mark)
 

@@ -133,12 +133,24 @@ def drop(conn: psycopg.Connection, start: str) -> None:
     """Remove the databases and roles whose names begin with `start`."""
     found = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
     for (name,) in conn.execute(found, (start,)).fetchall():
-        gone = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-        conn.execute(gone.format(sql.Identifier(name)))
+        _drop_database(conn, name)
     found = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)"
     roles = [sql.Identifier(name) for (name,) in conn.execute(found, (start,)).fetchall()]
     if roles:
         conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.SQL(", ").join(roles)))
+
+
+def _drop_database(conn: psycopg.Connection, name: str) -> None:
+    # Not WITH (FORCE): it fails when an autovacuum worker is in there, whom only few may end. A
+    # plain DROP ends the worker itself, and needs the others gone.
+    database = sql.Identifier(name)
+    conn.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(database))
+    end_sessions = """
+        SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+        WHERE datname = %s AND usename IS NOT NULL
+    """
+    conn.execute(end_sessions, (name,))
+    conn.execute(sql.SQL("DROP DATABASE {}").format(database))
 
 
 def drop_run(stack: Stack, run_id: str) -> None:

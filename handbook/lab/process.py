@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -15,7 +18,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-# By path, and without its folder on sys.path: importing the package would double the start-up time.
+from handbook.errors import StackError
+
+# By path, and without its folder on sys.path: importing the package would double its start-up time.
 PROCESS_SIDE = Path(__file__).with_name("child_main.py")
 
 
@@ -30,35 +35,27 @@ class Process:
     def __init__(self, spec: Mapping[str, Any], on_point: Callable[[str], None]) -> None:
         self.points: list[str] = []
         self.ended = False
+        self.code: int | None = None
         self.news = threading.Condition()
         self._on_point = on_point
         self._said = b""
         self._output: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - see _read
-        reading, writing = os.pipe()
-        self._popen = subprocess.Popen(
-            [sys.executable, "-P", str(PROCESS_SIDE), str(writing)],
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=self._output,
-            pass_fds=(writing,),
-            # A group of its own: Ctrl-C, or a kernel's interrupt, is not for the child. And when
-            # we die while it is paused, the kernel resumes it to read the end of its stdin.
-            process_group=0,
-        )
-        os.close(writing)
+        stdin, self._stdin = os.pipe()
+        reports, writing_reports = os.pipe()
+        status, writing_status = os.pipe()
+        theirs = [stdin, writing_reports, self._output.fileno(), writing_status]
+        try:
+            forker().fork(theirs)
+        finally:
+            for file in (stdin, writing_reports, writing_status):
+                os.close(file)
+        self._status = os.fdopen(status, encoding="utf-8")
+        self.pid = int(self._status.readline() or 0)
+        if not self.pid:
+            raise forker().gone()
         self._send(spec)
-        self._reader = threading.Thread(target=self._read, args=(reading,), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(reports,), daemon=True)
         self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._popen.pid
-
-    @property
-    def code(self) -> int | None:
-        """None while it runs; minus the signal's number when a signal ended it."""
-        return self._popen.returncode if self.ended else None
 
     @property
     def output(self) -> str:
@@ -71,7 +68,8 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
         if not self.ended:
-            self._popen.send_signal(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def join(self, deadline: float | None = None) -> bool:
         """Wait for its end; False when it did not end within `deadline` seconds."""
@@ -83,25 +81,25 @@ class Process:
 
         The pipe stays open: the kernel closes it when this process dies, and the child ends.
         """
-        assert self._popen.stdin is not None
-        self._popen.stdin.write(encode(spec).encode() + b"\n")
-        self._popen.stdin.flush()
+        here = {"environ": dict(os.environ), "cwd": os.getcwd(), "path": sys.path}  # noqa: PTH109
+        with contextlib.suppress(BrokenPipeError), os.fdopen(os.dup(self._stdin), "w") as stdin:
+            stdin.write(encode({**here, **spec}) + "\n")
 
-    def _read(self, reading: int) -> None:
-        with os.fdopen(reading, encoding="utf-8") as reports:
-            for line in reports:
+    def _read(self, reports: int) -> None:
+        with os.fdopen(reports, encoding="utf-8") as lines:
+            for line in lines:
                 point = line.rstrip("\n")
                 self._on_point(point)
                 with self.news:
                     self.points.append(point)
                     self.news.notify_all()
-        self._popen.wait()
+        with self._status as status:
+            code = status.readline()
+        os.close(self._stdin)
         with self.news:
             self._keep_output()
             self._output.close()
-            if self._popen.stdin is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    self._popen.stdin.close()
+            self.code = int(code or -signal.SIGKILL)
             self.ended = True
             self.news.notify_all()
 
@@ -109,6 +107,45 @@ class Process:
         # pread: a seek would move the position at which the child writes.
         file = self._output.fileno()
         self._said = os.pread(file, os.fstat(file).st_size, 0)
+
+
+class Forker:
+    """The warm interpreter of this process, see `child_main`; it ends when this process does."""
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair()
+        self._lock = threading.Lock()
+        with theirs:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-P", str(PROCESS_SIDE), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                process_group=0,
+            )
+        atexit.register(self.close)
+
+    def fork(self, files: list[int]) -> None:
+        """Ask for a child with these files."""
+        try:
+            with self._lock:
+                socket.send_fds(self._requests, [b"x"], files)
+        except OSError as error:
+            raise self.gone() from error
+
+    def gone(self) -> StackError:
+        """What to say when somebody has killed it."""
+        return StackError("the interpreter that children are forked from is gone", "start again")
+
+    def close(self) -> None:
+        """End it."""
+        self._requests.close()
+        self._popen.wait()
+
+
+@functools.cache
+def forker() -> Forker:
+    """The one of this process, started with the first child."""
+    return Forker()
 
 
 def encode(value: Any) -> str:
@@ -122,5 +159,5 @@ def encode(value: Any) -> str:
 
 def _marker(value: object) -> dict[str, str]:
     if isinstance(value, ssl.SSLContext):
-        return {"$handbook": "ssl_context"}  # the child makes it again from the same environment
+        return {"$handbook": "ssl_context"}
     raise TypeError(f"{type(value).__name__} {value!r} is no JSON")

@@ -130,7 +130,7 @@ async def _execute(path: Path, stored: str, progress: Progress) -> Execution:
             allow_errors=True,  # the first error is found below, with the cell's name
         )
         running = None
-        async with client.async_setup_kernel(env=kernels.environment(folder)):
+        async with client.async_setup_kernel(cleanup_kc=True, env=kernels.environment(folder)):
             try:
                 for index, cell in enumerate(notebook.cells):
                     running = cell
