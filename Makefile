@@ -55,9 +55,10 @@ soak: setup browser
 browser:
 	@./browser.sh
 
+# For the oldest Python, whichever compiles it: else its markers would leave that one out.
 lock: setup
-	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --generate-hashes \
-		--no-emit-index-url --no-header --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --output-file requirements.txt
 
 clean:
 	@if [ -x $(BIN)/handbook ]; then $(BIN)/handbook wipe --yes; fi

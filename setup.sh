@@ -73,8 +73,9 @@ fi
 
 python=$(find_python)
 uv=$(find_uv "$python")
-# What was cut off half-way, or made for a Python that is gone, is not worth repairing.
-if [ -f $running ] || ! $venv/bin/python -c '' 2>/dev/null; then
+# What was cut off half-way, made for a Python that is gone, or moved here is not worth repairing.
+if [ -f $running ] || ! $venv/bin/python -c '' 2>/dev/null ||
+    ! grep -qF "$(pwd -P)/$venv" $venv/bin/activate 2>/dev/null; then
     rm -rf $venv
 fi
 [ -d $venv ] || "$uv" venv --quiet --python "$python" $venv

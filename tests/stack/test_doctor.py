@@ -263,7 +263,7 @@ def test_permissions_fails_when_a_user_may_not_write(home: Path) -> None:
 
     done = subprocess.run(
         [sys.executable, "-c", AS_NOBODY],
-        env=os.environ | {"HANDBOOK_STACK_HOME": str(home), "HANDBOOK_CACHE": "/tmp"},
+        env=os.environ | {"HANDBOOK_STACK_HOME": str(home), "HANDBOOK_CACHE": str(home)},
         capture_output=True,
         text=True,
         check=True,
