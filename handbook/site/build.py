@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -19,6 +20,7 @@ from handbook.site.project import Project
 
 SOURCES = ("mkdocs.yml", "docs", "notebooks", "snippets", "theme", "handbook/site")
 STAMP = "site-sources.txt"
+FRESH = "site-"
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,29 @@ def build(project: Project, *, strict: bool = True) -> Built:
         CheckFailedError: a page, a link or a lab is broken; names each place.
     """
     start = time.monotonic()
-    sources = fingerprint(project)
-    fresh = project.build / f"site-{os.getpid()}"
-    try:
-        render(project, fresh, strict=strict)
-        refuse(links.check(fresh), "the built site")
-        _swap(fresh, project.site)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    (project.build / STAMP).write_text(sources, encoding="utf-8")
+    with _alone(project.build):
+        sources = fingerprint(project)
+        fresh = project.build / f"{FRESH}{os.getpid()}"
+        try:
+            render(project, fresh, strict=strict)
+            refuse(links.check(fresh), "the built site")
+            _swap(fresh, project.site)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        (project.build / STAMP).write_text(sources, encoding="utf-8")
     pages = sum(1 for _ in project.site.rglob("*.html"))
     return Built(project.site, pages, round(time.monotonic() - start, 2))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One build at a time; what a killed one left behind is removed."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(f"{FRESH}[0-9]*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def render(project: Project, folder: Path, *, strict: bool = True) -> None:

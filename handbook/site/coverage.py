@@ -100,7 +100,7 @@ def select(rows: Sequence[Checked], wanted: str) -> list[Checked]:
     """The rows of `R27,R30-R32`; `all` means every row.
 
     Raises:
-        UsageError: a part is no row and no range of rows.
+        UsageError: nothing is named, or a part is no row and no range of rows.
     """
     if wanted.strip().lower() == "all":
         return list(rows)
@@ -110,6 +110,8 @@ def select(rows: Sequence[Checked], wanted: str) -> list[Checked]:
         if not found:
             raise UsageError(f"there is no row `{part}`", "write for example R27 or R27,R30-R32")
         chosen |= {row.row.id: row for row in found}
+    if not chosen:
+        raise UsageError("no row is named", "write for example R27 or R27,R30-R32")
     return list(chosen.values())
 
 

@@ -118,6 +118,12 @@ def _embeds(project: Project, file: str, found: marks.Marks) -> Iterator[Problem
             continue
         if cell.kind != "code":
             yield Problem(where, f"`{embed.ref}` is prose, not code", "embed a code cell")
+        elif embed.part != "source" and cell.execution_count is None:
+            yield Problem(
+                where,
+                f"`{embed.ref}` was never run",
+                f"run `handbook labs regenerate {embed.lab}`",
+            )
         elif embed.part == "output" and not cell.outputs:
             yield Problem(
                 where,

@@ -82,9 +82,7 @@ def coverage_table(place: Place) -> str:
         state = "완성" if not row.missing else "작성 중" if there else "예정"
         lacking = {missing.kind for missing in row.missing}
         kinds = [name for kind, name in KINDS.items() if kind in lacking]
-        rows.append(
-            f"| {row.row.id} | {topic} | {state} | {', '.join(kinds)} |"
-        )
+        rows.append(f"| {row.row.id} | {topic} | {state} | {', '.join(kinds)} |")
     return "\n".join(rows)
 
 

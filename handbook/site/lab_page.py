@@ -21,7 +21,11 @@ from handbook.site import outputs
 from handbook.site.provenance import Provenance
 
 BODY = '<div class="jupyter-wrapper">'
-CELL_ID = "cell-id="
+CELL = re.compile(r'<div class="[^"]*" id="cell-id=(?P<id>[^"]+)">')
+PROSE = '<div class="jp-RenderedHTMLCommon jp-RenderedMarkdown jp-MarkdownOutput"'
+# Pygments escapes every `<` of the code, so its block ends at the first `</pre>`. Parsing its many
+# small spans as HTML would cost more than all the rest of the page.
+SOURCE = re.compile(r'<div class="highlight-ipynb[^"]*"><pre>(?P<code>.*?)</pre></div>', re.DOTALL)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 PERMALINK = "이 자리의 주소"
 
@@ -73,23 +77,24 @@ def convert(html: str, lab: Notebook, *, proof: Provenance, rewrite: Rewrite) ->
         proof: where the outputs come from; shown below the title.
         rewrite: turns the target of a link in the lab's prose into the site's.
     """
-    soup = BeautifulSoup(BODY + html.partition(BODY)[2], "html.parser")
     outline = _Outline(used={cell.id for cell in lab.cells})
     parts: list[str] = []
-    for cell in soup.find_all("div", id=re.compile(f"^{re.escape(CELL_ID)}")):
-        name = str(cell["id"]).removeprefix(CELL_ID)
-        prose = cell.select_one(".jp-MarkdownOutput")
-        if prose is None:
-            inner = _code(soup, cell, name) + outputs.to_html(lab.cell(name).outputs)
+    _, *pieces = CELL.split(html.partition(BODY)[2])
+    for name, piece in zip(pieces[::2], pieces[1::2], strict=True):
+        if PROSE in piece:
+            inner = _prose(piece, name, outline, rewrite)
         else:
-            inner = _prose(soup, prose, name, outline, rewrite)
+            inner = _code(piece, name) + outputs.to_html(lab.cell(name).outputs)
         parts.append(f'<div class="lab-cell" data-cell="{escape(name)}">\n{inner}\n</div>')
     title, end, rest = "\n".join(parts).partition("</h1>")
     content = f'{title}{end}\n<p class="lab-proof">{_proof(proof)}</p>\n{rest}'
     return LabPage(content, outline.title, outline.tokens, outline.used)
 
 
-def _prose(soup: BeautifulSoup, prose: Tag, name: str, outline: _Outline, rewrite: Rewrite) -> str:
+def _prose(piece: str, name: str, outline: _Outline, rewrite: Rewrite) -> str:
+    soup = BeautifulSoup(piece[piece.index(PROSE) :], "html.parser")
+    prose = soup.find("div")
+    assert isinstance(prose, Tag)
     for link in prose.select("a.anchor-link"):
         link.decompose()
     headings = prose.find_all(HEADINGS)
@@ -113,13 +118,13 @@ def _permalink(soup: BeautifulSoup, anchor: str) -> Tag:
     return link
 
 
-def _code(soup: BeautifulSoup, cell: Tag, name: str) -> str:
-    block = cell.select_one(".highlight-ipynb pre")
-    if block is None:
-        return f'<div id="{escape(name)}"></div>\n'
-    _as_code(soup, block)
-    title = f'<span class="filename"><a href="#{escape(name)}">{escape(name)}</a></span>'
-    return f'<div class="language-python highlight" id="{escape(name)}">{title}{block}</div>\n'
+def _code(piece: str, name: str) -> str:
+    anchor, source = escape(name), SOURCE.search(piece)
+    if source is None:
+        return f'<div id="{anchor}"></div>\n'
+    title = f'<span class="filename"><a href="#{anchor}">{anchor}</a></span>'
+    block = f"<pre><code>{source['code']}</code></pre>"
+    return f'<div class="language-python highlight" id="{anchor}">{title}{block}</div>\n'
 
 
 def _as_code(soup: BeautifulSoup, block: Tag) -> None:

@@ -22,7 +22,7 @@ END = re.compile(r"^\s*/{3,}\s*$")
 OPTION = re.compile(r"^\s{4,}(?P<name>[\w-]+):\s*(?P<value>\S*)\s*$")
 ARGUMENT = re.compile(r"^\|\s*(?P<lab>[^\s#|]+)#(?P<cell>[^\s#|]+)\s*$")
 QUOTE = re.compile(r"^\s*-{1,}8<-{1,}(?P<rest>.*)$")
-QUOTED = re.compile(r"""^\s+(["'])(?P<path>[^"':]+?)(?::(?P<section>[^"']+))?\1\s*$""")
+QUOTED = re.compile(r"""^\s+(["'])(?P<path>[^"':]+?)(?::(?P<section>[A-Za-z][\w-]*))?\1\s*$""")
 
 
 @dataclass(frozen=True)

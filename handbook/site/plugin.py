@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
 
-from handbook.site import cell_block, gates, generated, lab_page, navigation, provenance
+from handbook.site import cell_block, gates, generated, jupyter, lab_page, navigation, provenance
 from handbook.site.problems import Problem, ordered
 from handbook.site.project import Project
 
@@ -42,9 +41,7 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         self.page = ""
         config.nav = navigation.expand(config.nav or [], self.project)
         config.markdown_extensions.append(cell_block.CellExtension(self._find))  # type: ignore[arg-type]
-        jupyter = config.plugins["mkdocs-jupyter"]
-        cache = self.project.build / f"mkdocs-jupyter-{version('mkdocs-jupyter')}"
-        jupyter.config["cache_dir"] = str(cache)
+        jupyter.prepare(config.plugins["mkdocs-jupyter"].config, self.project.build)
         config.watch += [str(self.project.notebooks), str(self.project.snippets)]
         return config
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from handbook import paths
@@ -15,7 +15,7 @@ FIRST_HEADING = "# "
 class Project:
     """The folders of one checkout."""
 
-    root: Path = paths.ROOT
+    root: Path = field(default_factory=lambda: paths.ROOT)
 
     @property
     def config(self) -> Path:
