@@ -89,15 +89,14 @@ def _nbval(path: Path) -> list[str]:
 def _mismatch(lab: str, cell: dict[str, Any]) -> CheckFailedError:
     where = f"{lab}#{cell['cell']}"
     remedy = f"mend the lab; if the new output is right, `handbook labs regenerate {lab}`"
-    if cell["traceback"]:
-        return CheckFailedError(f"{where} raised:\n{_indent(_tail(cell['traceback']))}", remedy)
-    if cell["expected"] == cell["got"]:
-        return CheckFailedError(f"{where} failed: {cell['message']}", remedy)
-    return CheckFailedError(
-        f"{where} gave another output.\n"
-        f"  expected:\n{_indent(cell['expected'])}\n  got:\n{_indent(cell['got'])}",
-        remedy,
-    )
+    if "differ" in cell["message"] and cell["expected"] != cell["got"]:
+        return CheckFailedError(
+            f"{where} gave another output.\n"
+            f"  expected:\n{_indent(cell['expected'])}\n  got:\n{_indent(cell['got'])}",
+            remedy,
+        )
+    details = _indent(_tail(cell["traceback"])) if cell["traceback"] else ""
+    return CheckFailedError(f"{where}: {cell['message']}\n{details}".rstrip(), remedy)
 
 
 def execute(path: Path, progress: Progress = silent) -> Execution:

@@ -49,7 +49,7 @@ def _check(lab: str, stack: Stack, progress: Progress) -> dict[str, Any]:
     runner.compare(path, functools.partial(progress, "nbval"))
     again = runner.execute(path, functools.partial(progress, "regenerate"))
     same(lab, stored, canonical.text(again.raw), path.name)
-    _same_traces(lab, again.traces)
+    same_traces(lab, again.traces)
     return _entry(lab, stored, again, stack)
 
 
@@ -85,7 +85,12 @@ def same(lab: str, stored: str, again: str, what: str) -> None:
         )
 
 
-def _same_traces(lab: str, traces: dict[str, str]) -> None:
+def same_traces(lab: str, traces: dict[str, str]) -> None:
+    """The recordings of a run are those that are stored, no more and no fewer.
+
+    Raises:
+        CheckFailedError: one is stale, missing, left over, or breaks the schema.
+    """
     folder = trace_folder(lab)
     stored = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     for name in sorted(stored.keys() | traces.keys()):

@@ -1,4 +1,4 @@
-"""Claims of the structural gate: a good lab is green, each broken rule is red and says what to do."""
+"""Claims of the structural gate: a good lab is green, each broken rule is red."""
 
 from __future__ import annotations
 
