@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from handbook import paths
 from handbook.lab import Workspace
-from handbook.stack import Stack, embedded
+from handbook.stack import Stack, embedded, state
 
 os.environ.setdefault("HANDBOOK_STACK_HOME", str(paths.BUILD / "test-stack"))
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The embedded stack of this test run, shared by the workers."""
-    return embedded.up()
+    """The embedded stack of this test run, shared by the workers and by other runs."""
+    users = _users()
+    users.parent.mkdir(parents=True, exist_ok=True)
+    with users.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield embedded.up()
+
+
+def _users() -> Path:
+    """Locked, shared, by everybody who works on the test stack."""
+    return embedded.home().with_suffix(".users")
 
 
 @pytest.fixture
@@ -28,7 +39,11 @@ def workspace(stack: Stack) -> Iterator[Workspace]:
         yield made
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The controller stops what the workers started."""
-    if not hasattr(session.config, "workerinput"):
-        embedded.down()
+    """The last one out stops the servers; a worker leaves that to its controller."""
+    if hasattr(session.config, "workerinput") or not _users().exists():
+        return
+    with state.try_locked(_users()) as alone:
+        if alone:
+            embedded.down()

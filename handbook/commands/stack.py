@@ -129,12 +129,8 @@ def logs(service: str | None, lines: int, follow: bool) -> None:
     """Print what the servers logged."""
     from handbook.stack import logs as module
 
-    files = module.files(service)
-    for name, line in module.last_lines(files, lines):
+    for name, line in module.lines(module.files(service), last=lines, follow=follow):
         click.echo(f"{name} | {line}")
-    if follow:
-        for name, line in module.follow(files):
-            click.echo(f"{name} | {line}")
 
 
 @click.command()

@@ -19,7 +19,7 @@ from handbook.errors import StackError, UsageError
 from handbook.stack import jars, kafka, postgres, processes, settings, state, training
 from handbook.stack.faults import EmbeddedFaults
 from handbook.stack.model import Kafka, Postgres, Stack
-from handbook.stack.processes import Caller, Say, quiet
+from handbook.stack.processes import Caller, PortTakenError, Say, quiet
 from handbook.stack.status import Server, broker_folders, folders, servers
 from handbook.stack.trouble import readable_errors
 
@@ -51,7 +51,7 @@ def up(*, brokers: int | None = None, say: Say = quiet) -> Stack:
                 f"This checkout's stack was made with {len(known.nodes)} broker(s), not {brokers}.",
                 f"`handbook wipe`, then `handbook up --brokers {brokers}` (deletes the data)",
             )
-        if known is None or not _all_ready(place, known):
+        if known is None or _missing(place, known):
             known = _start(place, known, brokers or 1, say)
     return describe(known)
 
@@ -85,17 +85,19 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
-def _all_ready(place: Path, known: state.State) -> bool:
-    """True when a second `up` has nothing to do; one look each, in milliseconds."""
-    return all(server.state == "running" for server in servers(place, known))
+def _missing(place: Path, known: state.State) -> list[str]:
+    """What does not run; for a second `up`, nothing, after one look of milliseconds."""
+    return [server.name for server in servers(place, known) if not server.running]
 
 
 def _start(place: Path, known: state.State | None, brokers: int, say: Say) -> state.State:
     if known is None:
         _require_space(place)
-        known = state.create(place, brokers=brokers)
-    _require_free_ports(place, known)
-    jars.fetch(say)
+        jars.fetch(say)
+        known = _choose(place, brokers)
+    else:
+        _require_free_ports(place, known)
+        jars.fetch(say)
     try:
         _start_servers(place, known, say)
     except StackError:
@@ -105,6 +107,17 @@ def _start(place: Path, known: state.State | None, brokers: int, say: Say) -> st
         jars.fetch(say)
         _start_servers(place, known, say)
     training.start()
+    return known
+
+
+def _choose(place: Path, brokers: int) -> state.State:
+    """Ports and passwords of a new stack, right before they are used."""
+    try:
+        known = state.create(place, brokers=brokers)
+        _require_free_ports(place, known)
+    except PortTakenError:  # somebody was quicker, and nothing depends on these ports yet
+        known = state.create(place, brokers=brokers)
+        _require_free_ports(place, known)
     return known
 
 
@@ -133,19 +146,20 @@ def _start_servers(place: Path, known: state.State, say: Say) -> None:
     caller = Caller(say)
     before = {process.pid for process in processes.live(*folders(place))}
     pool = ThreadPoolExecutor(1 + len(known.nodes))
-    first: Future[object] = pool.submit(postgres.up, place, known, caller=caller)
-    jobs = {first: "PostgreSQL"}
-    for node in known.nodes:
-        job: Future[object] = pool.submit(
-            kafka.up, place, known.nodes, node, peers=known.nodes, caller=caller
-        )
-        jobs[job] = f"Kafka broker {node.id}"
-    say(f"starting {', '.join(jobs.values())}")
     try:
+        first: Future[object] = pool.submit(postgres.up, place, known, caller=caller)
+        jobs = {first: "PostgreSQL"}
+        for node in known.nodes:
+            job: Future[object] = pool.submit(
+                kafka.up, place, known.nodes, node, peers=known.nodes, caller=caller
+            )
+            jobs[job] = f"Kafka broker {node.id}"
+        say(f"starting {', '.join(_missing(place, known))}")
         _wait_for(jobs, say)
     except BaseException:  # Ctrl-C too
+        say("not started: stopping what was begun")
         caller.cancelled.set()
-        pool.shutdown()
+        pool.shutdown(cancel_futures=True)
         _undo(place, before)
         raise
     pool.shutdown()
@@ -170,11 +184,9 @@ def _undo(place: Path, before: set[int]) -> None:
     for process in begun:
         with contextlib.suppress(psutil.Error):
             process.wait(5)
-    if not postgres.initialised(place):
-        shutil.rmtree(postgres.data_folder(place), ignore_errors=True)
+    postgres.discard_half_made(place)
     for folder in broker_folders(place):
-        if not kafka.formatted(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        kafka.discard_half_made(folder)
 
 
 def describe(known: state.State) -> Stack:

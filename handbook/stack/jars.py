@@ -103,7 +103,7 @@ def _download(wanted: list[Jar], say: Say) -> None:
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-    shutil.rmtree(cache, ignore_errors=True)
+        shutil.rmtree(cache, ignore_errors=True)  # verified jars have left it
 
 
 def _mib(size: int) -> str:

@@ -49,26 +49,29 @@ def up(
     caller: Caller | None = None,
     **popen: object,
 ) -> psutil.Process:
-    """Start one broker, formatting its storage first.
+    """Start one broker, formatting or repairing its storage first.
 
     Returns when it serves metadata that holds itself and all `peers`. `aot` replaces the use of the
-    start-up cache; `popen` goes to the process.
+    start-up cache; `popen` goes to the processes.
     """
     caller = caller or Caller()
-    running = process(home, node)
-    if running is None:
-        running = _start(home, nodes, node, aot=aot, caller=caller, **popen)
-    elif running.status() == psutil.STATUS_STOPPED:
-        running.resume()
     expected = {node.id, *(peer.id for peer in peers)}
-    processes.wait_ready(
-        f"Kafka broker {node.id}",
-        process=running,
-        log=log(home, node),
-        ready=lambda: brokers(node.port) >= expected,
-        caller=caller,
-    )
-    return running
+
+    def wait(broker: psutil.Process) -> psutil.Process:
+        processes.wait_ready(
+            f"Kafka broker {node.id}",
+            process=broker,
+            log=log(home, node),
+            ready=lambda: brokers(node.port) >= expected,
+            caller=caller,
+        )
+        return broker
+
+    if (running := process(home, node)) is not None:
+        processes.send([running], processes.CONTINUE)
+        with contextlib.suppress(processes.EndedError):  # one that was being stopped
+            return wait(running)
+    return wait(_start(home, nodes, node, aot=aot, caller=caller, **popen))
 
 
 def _start(
@@ -85,7 +88,7 @@ def _start(
     place.mkdir(parents=True, exist_ok=True)
     (place / "server.properties").write_text(properties(nodes, node))
     shutil.copyfile(LOG4J, place / "log4j2.yaml")
-    _format(place, aot=aot, caller=caller)
+    _format(place, aot=aot, caller=caller, **popen)
     command = jars.java(MAIN, "server.properties", heap=KAFKA_HEAP, aot=aot)
     return processes.spawn(command, folder=place, log=log(home, node), **popen)
 
@@ -112,7 +115,13 @@ def formatted(place: Path) -> bool:
     return (place / "data" / "meta.properties").exists() and not (place / "format.new").exists()
 
 
-def _format(place: Path, *, aot: tuple[str, ...] | None, caller: Caller) -> None:
+def discard_half_made(place: Path) -> None:
+    """Delete a broker's folder whose storage was not formatted to its end."""
+    if not formatted(place):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _format(place: Path, *, aot: tuple[str, ...] | None, caller: Caller, **popen: object) -> None:
     if formatted(place):
         return
     shutil.rmtree(place / "data", ignore_errors=True)
@@ -120,7 +129,7 @@ def _format(place: Path, *, aot: tuple[str, ...] | None, caller: Caller) -> None
     caller.say("Kafka: formatting its storage")
     arguments = ("format", "-t", CLUSTER_ID, "-c", "server.properties")
     command = jars.java("kafka.tools.StorageTool", *arguments, aot=() if aot else None)
-    processes.run(command, folder=place, caller=caller, what="Formatting Kafka's storage")
+    processes.run(command, folder=place, caller=caller, what="Formatting Kafka's storage", **popen)
     (place / "format.new").unlink()
 
 

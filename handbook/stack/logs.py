@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -26,22 +27,18 @@ def files(service: str | None = None) -> dict[str, Path]:
     return chosen
 
 
-def last_lines(chosen: dict[str, Path], count: int) -> Iterator[tuple[str, str]]:
-    """The last `count` lines of each log, each with its server's name."""
-    for name, path in chosen.items():
-        with path.open(errors="replace") as file:
-            for line in deque(file, maxlen=count):
+def lines(chosen: dict[str, Path], *, last: int, follow: bool = False) -> Iterator[tuple[str, str]]:
+    """The `last` lines of each log with its server's name; to `follow`, all later ones too."""
+    with contextlib.ExitStack() as stack:
+        opened = {
+            name: stack.enter_context(path.open(errors="replace")) for name, path in chosen.items()
+        }
+        for name, file in opened.items():
+            for line in deque(file, maxlen=last):
                 yield name, line.rstrip("\n")
-
-
-def follow(chosen: dict[str, Path]) -> Iterator[tuple[str, str]]:
-    """Each line from now on, for ever."""
-    opened = {name: path.open(errors="replace") for name, path in chosen.items()}
-    for file in opened.values():
-        file.seek(0, 2)
-    while True:
-        found = [(name, line) for name, file in opened.items() for line in file]
-        for name, line in found:
-            yield name, line.rstrip("\n")
-        if not found:
-            time.sleep(POLL)
+        while follow:
+            found = [(name, line) for name, file in opened.items() for line in file]
+            for name, line in found:
+                yield name, line.rstrip("\n")
+            if not found:
+                time.sleep(POLL)

@@ -43,7 +43,7 @@ def version() -> str:
 
 @dataclass(frozen=True)
 class Account:
-    """Who the server runs as: PostgreSQL refuses root."""
+    """Who the server runs as: PostgreSQL refuses root and users without a name."""
 
     uid: int
     prefix: tuple[str, ...] = ()
@@ -52,7 +52,15 @@ class Account:
     def can_work(self, home: Path) -> bool:
         """True when this account may enter `home` and run the server; tried, not guessed."""
         script = 'cd "$1" && exec "$2" --version'
-        command = [*self.prefix, "sh", "-c", script, "sh", str(home), str(binaries() / "postgres")]
+        command = [
+            *self.prefix,
+            "/bin/sh",
+            "-c",
+            script,
+            "sh",
+            str(home),
+            str(binaries() / "postgres"),
+        ]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             done = subprocess.run(command, check=False, capture_output=True, cwd="/", **self.popen)
             return done.returncode == 0
@@ -60,25 +68,42 @@ class Account:
 
 
 def account(home: Path) -> Account:
-    """Ourselves; for root `nobody`, or root seen as an ordinary user where nobody cannot enter.
+    """Who the server can run as here.
+
+    Ourselves, or `nobody` for root. Where that cannot be, we in a user namespace of our own: the
+    files stay ours, and the server sees itself as nobody.
 
     Raises:
-        StackError: neither works here.
+        StackError: nothing works here.
     """
-    if os.geteuid() != 0:
-        return Account(os.geteuid())
     nobody = _nobody()
-    # Its own user namespace: the files stay root's, and PostgreSQL sees user 1000.
-    mapped = Account(0, ("unshare", "-U", "--map-user=1000", "--map-group=1000"))
-    for candidate in (nobody, mapped):
+    ids = (f"--map-user={nobody.uid}", f"--map-group={nobody.uid}")
+    mapped = Account(os.geteuid(), ("unshare", "-U", *ids))
+    candidates: tuple[Account, ...] = (mapped,)
+    if os.geteuid() == 0:
+        candidates, trouble = (
+            (nobody, mapped),
+            f"the user `nobody` cannot enter {home} or {binaries()}",
+        )
+    elif _has_name(os.geteuid()):
+        return Account(os.geteuid())
+    else:
+        trouble = "the user id of this process has no name here"
+    for candidate in candidates:
         if candidate.can_work(home):
             return candidate
     raise StackError(
-        f"PostgreSQL refuses to run as root, and the user `nobody` cannot enter {home}"
-        f" or run {binaries()}.",
-        "run as an ordinary user, or move the checkout to a folder that everybody may enter"
+        f"PostgreSQL cannot run as user id {os.geteuid()}, and {trouble}.",
+        "run as an ordinary user that has a name, or put the checkout where everybody may enter"
         " (such as below /srv)",
     )
+
+
+def _has_name(uid: int) -> bool:
+    """PostgreSQL looks its own user up."""
+    with contextlib.suppress(KeyError):
+        return bool(pwd.getpwuid(uid).pw_name)
+    return False
 
 
 def _nobody() -> Account:
@@ -88,6 +113,13 @@ def _nobody() -> Account:
     except KeyError:
         uid = gid = 65534
     return Account(uid, popen={"user": uid, "group": gid, "extra_groups": []})
+
+
+def discard_half_made(home: Path) -> None:
+    """Delete a data folder whose creation did not come to its end."""
+    if not initialised(home):
+        shutil.rmtree(data_folder(home), ignore_errors=True)
+        _marker(home).unlink(missing_ok=True)
 
 
 def data_folder(home: Path) -> Path:
@@ -125,12 +157,11 @@ def _marker(home: Path) -> Path:
 def up(home: Path, known: State, *, caller: Caller | None = None) -> None:
     """Start, initialising or repairing first; returns when connections are answered."""
     caller = caller or Caller()
-    running = process(home)
-    if running is not None and initialised(home):
-        if running.status() == psutil.STATUS_STOPPED:
-            resume(home)
-        _wait_ready(home, running, caller)
-        return
+    if initialised(home) and (running := process(home)) is not None:
+        resume(home)
+        with contextlib.suppress(processes.EndedError):  # one that was being stopped
+            _wait_ready(home, running, caller)
+            return
     # What is left is a cut-off first start, or backends of a killed postmaster, which hold its
     # shared memory.
     processes.stop([data_folder(home)], processes.KILL, 5)
@@ -145,12 +176,12 @@ def up(home: Path, known: State, *, caller: Caller | None = None) -> None:
         _give(data_folder(home), who.uid)
     _wait_ready(home, _start(home, who, known.postgres_port), caller)
     if fresh:
-        create_tooling_role(known)
+        _create_tooling_role(known)
         _marker(home).unlink()
 
 
 def resume(home: Path) -> None:
-    """Undo a SIGSTOP of the server and its backends."""
+    """Undo a SIGSTOP, if any, of the server and its backends."""
     processes.send(processes.live(data_folder(home)), processes.CONTINUE)
 
 
@@ -222,16 +253,12 @@ def _initialise(home: Path, who: Account, password: str, caller: Caller) -> None
         secret.unlink(missing_ok=True)
 
 
-def create_tooling_role(known: State) -> None:
-    """The role the tooling works with: makes databases and roles, is no superuser.
+def _create_tooling_role(known: State) -> None:
+    import psycopg  # 0.1 s, and only a first start needs it
 
-    The password travels hashed, so that no server log can hold it.
-    """
-    import psycopg
-    from psycopg import sql
-    from psycopg.conninfo import make_conninfo
+    from handbook.stack import roles
 
-    dsn = make_conninfo(
+    dsn = psycopg.conninfo.make_conninfo(
         host="127.0.0.1",
         port=known.postgres_port,
         user=settings.SUPERUSER,
@@ -239,19 +266,11 @@ def create_tooling_role(known: State) -> None:
         dbname="postgres",
         **CLIENT,
     )
-    role = sql.Identifier(settings.TOOLING)
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        hashed = conn.pgconn.encrypt_password(
-            known.tooling_password.encode(), settings.TOOLING.encode(), b"scram-sha-256"
-        )
-        conn.execute(
-            sql.SQL("CREATE ROLE {} {} PASSWORD {}").format(
-                role, sql.SQL(settings.TOOLING_ATTRIBUTES), sql.Literal(hashed.decode())
-            )
-        )
-        for group in settings.TOOLING_MEMBER_OF:
-            conn.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), role))
-        for name in settings.CLOSED_DATABASES:
-            database = sql.Identifier(name)
-            conn.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database))
-            conn.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
+    try:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            roles.make_tooling_role(conn, known.tooling_password)
+    except psycopg.Error as error:  # by its class: its text may quote the statement
+        raise StackError(
+            f"PostgreSQL started but refused to create the tooling role ({type(error).__name__}).",
+            "read `handbook logs postgres`, then run `handbook up` again",
+        ) from error

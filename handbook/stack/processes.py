@@ -7,6 +7,7 @@ zombie has no working directory.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -37,6 +38,14 @@ def quiet(_line: str) -> None:
     """Says nothing."""
 
 
+class PortTakenError(StackError):
+    """A port of ours is held by somebody else."""
+
+
+class EndedError(StackError):
+    """A server ended while we waited for its answer."""
+
+
 class CancelledError(Exception):
     """The caller gave up; what was started is being stopped."""
 
@@ -59,11 +68,20 @@ class Caller:
 
 
 _children: list[subprocess.Popen[bytes]] = []
+_children_lock = threading.Lock()
 
 
 def _reap() -> None:
     """Take the exit codes of servers this process started, or they stay zombies."""
-    _children[:] = [child for child in _children if child.poll() is None]
+    with _children_lock:
+        _children[:] = [child for child in _children if child.poll() is None]
+
+
+@atexit.register
+def _let_go() -> None:
+    """Servers outlive us by design: no warning about children that still run."""
+    for child in _children:
+        child.returncode = 0
 
 
 def live(*folders: Path) -> list[psutil.Process]:
@@ -123,8 +141,10 @@ def spawn(args: Sequence[object], *, folder: Path, log: Path, **popen: Any) -> p
             start_new_session=True,
             **popen,
         )
-    _children.append(child)
-    return psutil.Process(child.pid)
+    process = psutil.Process(child.pid)
+    with _children_lock:
+        _children.append(child)
+    return process
 
 
 def run(args: Sequence[object], *, folder: Path, caller: Caller, what: str, **popen: Any) -> None:
@@ -181,7 +201,8 @@ def wait_ready(
     """Wait until `ready()`.
 
     Raises:
-        StackError: the server died or did not answer within `limit` s; holds the log's last lines.
+        EndedError: the server ended; holds the log's last lines, as all of these do.
+        StackError: it did not answer within `limit` s.
         CancelledError: the caller gave up.
     """
     deadline = time.monotonic() + limit
@@ -189,7 +210,8 @@ def wait_ready(
         late = time.monotonic() > deadline
         if late or not alive(process):
             happened = f"did not answer within {limit:.0f} s" if late else "ended while starting"
-            raise StackError(
+            kind = StackError if late else EndedError
+            raise kind(
                 f"{name} {happened}. Last lines of {log}:\n{tail(log.read_text(errors='replace'))}",
                 "mend what the log names, then `handbook up`; `handbook doctor` checks the machine",
             )
@@ -208,7 +230,7 @@ def require_free_port(port: int, name: str) -> None:
     """Refuse to start on a port that someone else holds.
 
     Raises:
-        StackError: names the port and, where the system tells, the process.
+        PortTakenError: names the port and, where the system tells, the process.
     """
     with socket.socket() as probe:
         # Like the servers themselves: connections that are still closing do not hold the port.
@@ -216,7 +238,7 @@ def require_free_port(port: int, name: str) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise StackError(
+            raise PortTakenError(
                 f"Port {port}, which {name} has in this checkout, is taken by {_holder(port)}.",
                 "stop that process, or `handbook wipe` to choose new ports (deletes the data)",
             ) from error

@@ -67,8 +67,7 @@ def load(home: Path) -> State | None:
 def create(home: Path, *, brokers: int) -> State:
     """Choose ports and passwords and write them, whole or not at all."""
     with locked(paths.cache_home() / "ports.lock"):
-        taken = _claimed_ports()
-        ports = free_ports(1 + 2 * brokers, avoid=taken)
+        ports = free_ports(1 + 2 * brokers)
         state = State(
             postgres_port=ports[0],
             superuser_password=secrets.token_urlsafe(18),
@@ -76,7 +75,7 @@ def create(home: Path, *, brokers: int) -> State:
             nodes=tuple(Node(i + 1, ports[1 + 2 * i], ports[2 + 2 * i]) for i in range(brokers)),
         )
         write_private(home / NAME, asdict(state))
-        claims = taken | {str(port): str(home) for port in ports}
+        claims = _claimed_ports() | {str(port): str(home) for port in ports}
         write_private(paths.cache_home() / "ports.json", claims)
     return state
 
@@ -144,10 +143,15 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
-def free_ports(count: int, *, avoid: dict[str, str] | None = None) -> list[int]:
-    """Ports that nobody listens on now and no other checkout of this user has claimed."""
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now and no checkout of this user has claimed.
+
+    Raises:
+        StackError: there are not so many.
+    """
     found: list[int] = []
-    candidates = [port for port in PORTS if str(port) not in (avoid or {})]
+    claimed = _claimed_ports()
+    candidates = [port for port in PORTS if str(port) not in claimed]
     while len(found) < count:
         if not candidates:
             raise StackError(

@@ -11,6 +11,7 @@ by the next one.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -32,16 +33,12 @@ def start() -> None:
     if jars.aot_cache().exists():
         return
     cache = paths.cache_home()
-    processes.spawn(
-        [sys.executable, "-m", "handbook.stack.training"],
-        folder=cache,
-        log=cache / "training.log",
-        preexec_fn=_lowest_priority,
-    )
-
-
-def _lowest_priority() -> None:
-    os.nice(19)
+    with contextlib.suppress(OSError):  # nothing depends on it: the next start tries again
+        processes.spawn(
+            [sys.executable, "-m", "handbook.stack.training"],
+            folder=cache,
+            log=cache / "training.log",
+        )
 
 
 def train() -> bool:
@@ -102,4 +99,5 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 if __name__ == "__main__":
     for asked in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(asked, _stop)
+    os.nice(19)  # the lowest priority: a reader is at work
     train()
