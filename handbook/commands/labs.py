@@ -5,16 +5,26 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import click
 
 if TYPE_CHECKING:
+    from handbook.notebooks.verify import Progress
     from handbook.stack import Stack
 
 LabNames = tuple[str, ...]
+# What is done with one lab: returns the line to print, or raises CheckFailedError.
+Work = Callable[[str, "Progress"], str]
+
+several = click.option(
+    "--jobs", default=2, show_default=True, help="How many labs run side by side."
+)
 
 
 @click.group()
@@ -38,66 +48,60 @@ def list_(as_json: bool) -> None:
 
 @labs.command()
 @click.argument("names", nargs=-1)
-def run(names: LabNames) -> None:
+@several
+def run(names: LabNames, jobs: int) -> None:
     """Run labs (all by default) with strict nbval: every stored output must come out again."""
     from handbook.notebooks import runner, store
 
     chosen = _chosen(names)
     _stack()
-    for lab in chosen:
-        begun = time.monotonic()
-        with _Progress(lab) as progress:
-            runner.compare(store.load(lab).path, functools.partial(progress, "nbval"))
-        click.echo(f"{lab}: same outputs, {time.monotonic() - begun:.1f} s")
+
+    def one(lab: str, progress: Progress) -> str:
+        runner.compare(store.find(lab), functools.partial(progress, "nbval"))
+        return "same outputs"
+
+    _each(chosen, one, jobs)
 
 
 @labs.command()
 @click.argument("names", nargs=-1)
 @click.option("--times", default=1, show_default=True, help="Repeat; all runs must pass.")
-def check(names: LabNames, times: int) -> None:
+@several
+def check(names: LabNames, times: int, jobs: int) -> None:
     """All gates (all labs by default): structure, strict nbval, regenerate and diff.
 
     What passed is written to build/labs.json, which pages show.
     """
-    from handbook.errors import CheckFailedError
     from handbook.notebooks import verify
 
     chosen = _chosen(names)
     stack = _stack()
-    failures = []
+
+    def one(lab: str, progress: Progress) -> str:
+        return f"ok, {verify.check(lab, stack, progress)['cells']} cells"
+
     for turn in range(1, times + 1):
-        for lab in chosen:
-            begun = time.monotonic()
-            again = f" ({turn}/{times})" if times > 1 else ""
-            try:
-                with _Progress(lab) as progress:
-                    entry = verify.check(lab, stack, progress)
-            except CheckFailedError as error:
-                failures.append(lab)
-                click.echo(f"{lab}: FAILED{again}\n{error}\n")
-            else:
-                took = time.monotonic() - begun
-                click.echo(f"{lab}: ok{again}, {entry['cells']} cells, {took:.1f} s")
-    if failures:
-        raise CheckFailedError(
-            f"{len(failures)} of {len(chosen) * times} checks failed", "read the findings above"
-        )
+        if times > 1:
+            click.echo(f"turn {turn} of {times}")
+        _each(chosen, one, jobs)
 
 
 @labs.command()
 @click.argument("names", nargs=-1)
-def regenerate(names: LabNames) -> None:
+@several
+def regenerate(names: LabNames, jobs: int) -> None:
     """Run labs (all by default) and store their outputs and traces."""
     from handbook import paths
     from handbook.notebooks import verify
 
     chosen = _chosen(names)
     _stack()
-    for lab in chosen:
-        with _Progress(lab) as progress:
-            changed = verify.regenerate(lab, progress)
-        shown = ", ".join(_relative(path, paths.ROOT) for path in changed) or "nothing"
-        click.echo(f"{lab}: changed {shown}")
+
+    def one(lab: str, progress: Progress) -> str:
+        changed = [_relative(path, paths.ROOT) for path in verify.regenerate(lab, progress)]
+        return f"changed {', '.join(changed) or 'nothing'}"
+
+    _each(chosen, one, jobs)
 
 
 @click.command()
@@ -107,9 +111,37 @@ def lab(name: str, no_browser: bool) -> None:
     """Open a lab in JupyterLab, on the running stack. Ctrl-C ends it."""
     from handbook.notebooks import jupyter, store
 
-    path = store.load(name).path
+    path = store.find(name)
     _stack()
     jupyter.serve(path, browser=not no_browser)
+
+
+def _each(chosen: list[str], work: Work, jobs: int) -> None:
+    """Do the work for every lab, print a line for each as it ends, fail at the end."""
+    from handbook.errors import CheckFailedError
+
+    failed = 0
+    with _Progress() as progress, ThreadPoolExecutor(max(1, jobs)) as pool:
+        running = {pool.submit(_timed, work, lab, progress): lab for lab in chosen}
+        try:
+            for job in as_completed(running):
+                progress.forget(running[job])
+                try:
+                    click.echo(f"{running[job]}: {job.result()}")
+                except CheckFailedError as error:
+                    failed += 1
+                    click.echo(f"{running[job]}: FAILED\n{error}\n")
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if failed:
+        raise CheckFailedError(f"{failed} of {len(chosen)} labs failed", "read the findings above")
+
+
+def _timed(work: Work, lab: str, progress: _Progress) -> str:
+    begun = time.monotonic()
+    result = work(lab, functools.partial(progress.show, lab))
+    return f"{result}, {time.monotonic() - begun:.1f} s"
 
 
 def _chosen(names: LabNames) -> list[str]:
@@ -117,8 +149,8 @@ def _chosen(names: LabNames) -> list[str]:
     from handbook.notebooks import store
 
     for name in names:
-        store.load(name)
-    chosen = list(names) or store.names()
+        store.find(name)
+    chosen = list(dict.fromkeys(names)) or store.names()
     if not chosen:
         raise UsageError("there are no labs", "add notebooks/NN-slug.ipynb")
     return chosen
@@ -127,7 +159,7 @@ def _chosen(names: LabNames) -> list[str]:
 def _stack() -> Stack:
     from handbook.stack import connect
 
-    return connect()
+    return connect(say=lambda line: click.echo(line, err=True))
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -135,22 +167,34 @@ def _relative(path: Path, root: Path) -> str:
 
 
 class _Progress:
-    """One line on stderr that shows where a lab is; only on a terminal."""
+    """One line on stderr that shows where the labs are; only on a terminal."""
 
-    def __init__(self, lab: str) -> None:
-        self._lab = lab
-        self._shown = sys.stderr.isatty()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._where: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __call__(self, stage: str, done: int) -> None:
-        if self._shown:
-            click.echo(f"\r\x1b[K{self._lab}: {stage}, {done} cells", nl=False, err=True)
+    def show(self, lab: str, stage: str, done: int) -> None:
+        """A lab has come so far."""
+        with self._lock:
+            self._where[lab] = f"{lab}: {stage}, cell {done}"
+            self._draw()
+
+    def forget(self, lab: str) -> None:
+        """A lab has ended."""
+        with self._lock:
+            self._where.pop(lab, None)
+            self._draw()
+
+    def _draw(self) -> None:
+        if sys.stderr.isatty():
+            click.echo("\r\x1b[K" + " · ".join(self._where.values()), nl=False, err=True)
 
     def __exit__(self, *_: object) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
+        self._where.clear()
+        self._draw()
 
 
 COMMANDS: tuple[click.Command, ...] = (labs, lab)

@@ -122,7 +122,6 @@ class Forker:
                 pass_fds=(theirs.fileno(),),
                 process_group=0,
             )
-        atexit.register(self.close)
 
     def fork(self, files: list[int]) -> None:
         """Ask for a child with these files."""
@@ -146,6 +145,12 @@ class Forker:
 def forker() -> Forker:
     """The one of this process, started with the first child."""
     return Forker()
+
+
+@atexit.register  # here, before any lab registers its own: the last is called first
+def _close_forker() -> None:
+    if forker.cache_info().currsize:
+        forker().close()
 
 
 def encode(value: Any) -> str:

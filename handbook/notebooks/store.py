@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handbook import paths
-from handbook.errors import UsageError
+from handbook.errors import CheckFailedError, UsageError
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,26 @@ def load(name: str, folder: Path | None = None) -> Notebook:
 
     Raises:
         UsageError: no such lab; names the closest one.
+        CheckFailedError: the file is no notebook.
+    """
+    path = find(name, folder)
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return Notebook(name, path, tuple(_cell(cell) for cell in raw["cells"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckFailedError(f"{path} is no notebook", "restore it from git") from error
+
+
+def find(name: str, folder: Path | None = None) -> Path:
+    """The file of the lab of that name, whatever it holds.
+
+    Raises:
+        UsageError: no such lab; names the closest one.
     """
     path = (folder or paths.NOTEBOOKS) / f"{name}.ipynb"
     if not path.exists():
         raise UsageError(f"there is no lab `{name}`", _closest(name, names(folder)))
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    return Notebook(name, path, tuple(_cell(cell) for cell in raw["cells"]))
+    return path
 
 
 def _cell(raw: dict[str, Any]) -> Cell:

@@ -43,7 +43,7 @@ def check(lab: str, stack: Stack, progress: Progress = silent) -> dict[str, Any]
 
 
 def _check(lab: str, stack: Stack, progress: Progress) -> dict[str, Any]:
-    path = store.load(lab).path
+    path = store.find(lab)
     stored = path.read_text(encoding="utf-8")
     structural(lab, stored)
     runner.compare(path, functools.partial(progress, "nbval"))
@@ -116,7 +116,7 @@ def regenerate(lab: str, progress: Progress = silent) -> list[Path]:
     Raises:
         CheckFailedError: a cell raised; no file was touched.
     """
-    path = store.load(lab).path
+    path = store.find(lab)
     again = runner.execute(path, functools.partial(progress, "regenerate"))
     for name, text in again.traces.items():
         _validate_trace(lab, name, text)

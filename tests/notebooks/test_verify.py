@@ -130,9 +130,9 @@ def test_recordings_are_red_when_one_is_missing_or_left_over(lab: Path) -> None:
     """The stored recordings are those of the run, no more and no fewer."""
     made = {"sum.json": trace_file().read_text(encoding="utf-8")}
     verify.same_traces(samples.LAB, made)
-    with pytest.raises(CheckFailedError, match="another trace/01-sample/new.json"):
+    with pytest.raises(CheckFailedError, match=r"another trace/01-sample/new\.json"):
         verify.same_traces(samples.LAB, {**made, "new.json": made["sum.json"]})
-    with pytest.raises(CheckFailedError, match="another trace/01-sample/sum.json"):
+    with pytest.raises(CheckFailedError, match=r"another trace/01-sample/sum\.json"):
         verify.same_traces(samples.LAB, {})
 
 
