@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from handbook.errors import UsageError
-from handbook.site import marks
+from handbook.site import figure_marks, marks
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 
@@ -22,13 +22,15 @@ PROOF = re.compile(r"^e\d+-")
 
 def check_page(project: Project, page: str) -> list[Problem]:
     """Everything wrong in one page's source. `page` is relative to `docs/`."""
-    found = marks.read((project.docs / page).read_text(encoding="utf-8"))
+    text = (project.docs / page).read_text(encoding="utf-8")
+    found = marks.read(text)
     file = f"docs/{page}"
     return [
         *_malformed(file, found),
         *_embeds(project, file, found),
         *_quotes(project, file, found),
         *_fences(file, found),
+        *figure_marks.check(project, file, text),
     ]
 
 

@@ -13,7 +13,16 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
 
-from handbook.site import cell_block, gates, generated, jupyter, lab_page, navigation, provenance
+from handbook.site import (
+    cell_block,
+    figure_block,
+    gates,
+    generated,
+    jupyter,
+    lab_page,
+    navigation,
+    provenance,
+)
 from handbook.site.problems import Problem, ordered
 from handbook.site.project import Project
 
@@ -41,6 +50,7 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         self.page = ""
         config.nav = navigation.expand(config.nav or [], self.project)
         config.markdown_extensions.append(cell_block.CellExtension(self._find))  # type: ignore[arg-type]
+        config.markdown_extensions.append(figure_block.FigureExtension(self._figures))  # type: ignore[arg-type]
         jupyter.prepare(config.plugins["mkdocs-jupyter"].config, self.project.build)
         config.watch += [str(self.project.notebooks), str(self.project.snippets)]
         return config
@@ -90,6 +100,9 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
 
     def _find(self, lab: str, cell: str) -> cell_block.Shown:
         return cell_block.finder(self.project, self.page, self._proof)(lab, cell)
+
+    def _figures(self) -> figure_block.Finder:
+        return figure_block.Finder(self.project, self.page, self._proof)
 
     def _proof(self, lab: str) -> provenance.Provenance:
         return provenance.of_lab(self.project.lab(lab), self.checked)
