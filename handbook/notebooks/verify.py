@@ -17,7 +17,7 @@ from typing import Any
 from handbook import paths
 from handbook.errors import CheckFailedError
 from handbook.notebooks import canonical, gate, runner, store
-from handbook.stack import Stack, settings
+from handbook.stack import Stack, compose, settings
 
 # Called with a stage and the number of code cells done in it.
 Progress = Callable[[str, int], None]
@@ -189,8 +189,12 @@ def postgres_version(stack: Stack) -> str:
 
 
 def kafka_version(stack: Stack) -> str:
-    """The version of the jars that run; other people's brokers do not tell theirs."""
-    return settings.KAFKA_VERSION if stack.kind == "embedded" else "unknown"
+    """The version of the jars or of the image that runs; other people's brokers do not tell."""
+    if stack.kind == "embedded":
+        return settings.KAFKA_VERSION
+    if stack.kind == "compose":
+        return next(s.version for s in compose.status() if s.name.startswith("kafka"))
+    return "unknown"
 
 
 def commit(lab: str) -> str:
