@@ -2,9 +2,10 @@
 
     python benchmarks/labs_time.py [--rounds 5]
 
-On the running stack of this checkout. Each round measures, one after the other: opening and closing
-a lab, its first database and topic, the first child and the next one, against a new interpreter that
-imports the same clients; and every lab in notebooks/: one run, and all gates, which run it twice.
+On the running stack of this checkout. Each round measures, one after the other: opening and
+closing a lab, its first database and topic, the first child and the next one, against a new
+interpreter that imports the same clients; and every lab in notebooks/: one run, and all gates,
+which run it twice.
 Prints the medians and writes them to benchmarks/results/labs_time.json.
 """
 
@@ -63,10 +64,7 @@ def runtime() -> dict[str, float]:
         found["database_s"] = seconds(lambda: lab.execute("SELECT 1"))
         found["topic_s"] = seconds(lambda: lab.topic("events"))
         found["records_s"] = seconds(lambda: lab.records("events"))
-        outbox = (
-            "CREATE TABLE outbox (id bigint, event_id uuid, topic text, key text, payload text)"
-        )
-        lab.execute(outbox)
+        lab.execute(outbox.CREATE_TABLE)
         process.forker.cache_clear()
         found["first_child_s"] = seconds(lambda: one_child(lab))
         found["child_s"] = seconds(lambda: one_child(lab))
