@@ -1,1 +1,1 @@
-"""The tooling of the handbook: stack, labs, gates and site. It knows no pattern; `snippets` does."""
+"""The tooling: stack, labs, gates and site. It knows no pattern; `snippets` does."""

@@ -1,6 +1,6 @@
 """Errors a reader can act on: what happened, and what to do next.
 
-Exit codes of the command line: 1 a check failed, 2 the request was wrong, 3 the machine is not ready.
+Exit codes: 1 a check failed, 2 the request was wrong, 3 the machine is not ready.
 """
 
 from __future__ import annotations

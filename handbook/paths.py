@@ -1,4 +1,4 @@
-"""Where things live: everything a checkout makes stays inside it, except the shared download cache."""
+"""Where things live: a checkout keeps what it makes, except the shared download cache."""
 
 from __future__ import annotations
 
