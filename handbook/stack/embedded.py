@@ -51,7 +51,7 @@ def up(*, brokers: int | None = None, say: Say = quiet) -> Stack:
                 f"This checkout's stack was made with {len(known.nodes)} broker(s), not {brokers}.",
                 f"`handbook wipe`, then `handbook up --brokers {brokers}` (deletes the data)",
             )
-        if known is None or _missing(place, known):
+        if known is None or not _complete(place, known):
             known = _start(place, known, brokers or 1, say)
     return describe(known)
 
@@ -85,8 +85,12 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
+def _complete(place: Path, known: state.State) -> bool:
+    """True when a second `up` has nothing to do; a look of milliseconds."""
+    return not _missing(place, known) and kafka.whole(known.nodes)
+
+
 def _missing(place: Path, known: state.State) -> list[str]:
-    """What does not run; for a second `up`, nothing, after one look of milliseconds."""
     return [server.name for server in servers(place, known) if not server.running]
 
 
@@ -154,7 +158,7 @@ def _start_servers(place: Path, known: state.State, say: Say) -> None:
                 kafka.up, place, known.nodes, node, peers=known.nodes, caller=caller
             )
             jobs[job] = f"Kafka broker {node.id}"
-        say(f"starting {', '.join(_missing(place, known))}")
+        say(f"starting {', '.join(_missing(place, known)) or 'nothing: waiting for the brokers'}")
         _wait_for(jobs, say)
     except BaseException:  # Ctrl-C too
         say("not started: stopping what was begun")

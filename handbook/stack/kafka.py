@@ -133,6 +133,12 @@ def _format(place: Path, *, aot: tuple[str, ...] | None, caller: Caller, **popen
     (place / "format.new").unlink()
 
 
+def whole(nodes: tuple[Node, ...]) -> bool:
+    """True when every broker knows every other; after a pause or a start this takes a moment."""
+    everyone = {node.id for node in nodes}
+    return all(brokers(node.port) == everyone for node in nodes)
+
+
 def brokers(port: int) -> set[int]:
     """Ids of the brokers that the one on `port` knows: registered, unfenced, serving; or none."""
     try:
