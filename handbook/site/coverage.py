@@ -6,7 +6,6 @@ complete when each of them exists, resolves and is used, and there are as many a
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from handbook.errors import CheckFailedError, UsageError
-from handbook.site import gates, marks, navigation
+from handbook.site import gates, marks, navigation, proofs
 from handbook.site import schema as schemas
 from handbook.site.project import Project
 
@@ -203,25 +202,12 @@ class _Checker:
             yield Missing("picture", f"docs/_data/{name} does not match its schema: {fault}")
 
     def _test(self, node: str) -> Iterator[Missing]:
-        path, *names = node.partition("[")[0].split("::")
-        file = self.project.root / path
-        if not file.is_file():
+        path, _, name = node.partition("::")
+        if not (self.project.root / path).is_file():
             yield Missing("test", f"{path} does not exist")
-        elif not names or not _defines(ast.parse(file.read_text("utf-8")), names):
-            yield Missing("test", f"{path} has no test `{'::'.join(names)}`")
+        elif proofs.find(self.project, node) is None:
+            yield Missing("test", f"{path} has no test `{name.partition('[')[0]}`")
 
 
 def _json(file: Path) -> Any:
     return json.loads(file.read_text("utf-8"))
-
-
-def _defines(scope: ast.AST, names: list[str]) -> bool:
-    """Whether the names lead to a test function: `test_a`, or `TestThing` and then `test_a`."""
-    name, *rest = names
-    for node in ast.iter_child_nodes(scope):
-        if rest and isinstance(node, ast.ClassDef) and node.name == name:
-            return _defines(node, rest)
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if not rest and is_function and node.name == name:  # type: ignore[attr-defined]
-            return name.startswith("test")
-    return False

@@ -10,7 +10,7 @@ from typing import Any
 
 from mkdocs.exceptions import PluginError
 
-from handbook.site import coverage, provenance
+from handbook.site import anatomy, coverage, proofs, provenance
 from handbook.site.project import Project, lab_title
 
 PLACE = re.compile(r"^<!-- handbook:([\w-]+) -->$", re.MULTILINE)
@@ -24,6 +24,7 @@ class Place:
     project: Project
     checked: dict[str, dict[str, Any]]
     page: str
+    repository: str | None = None
 
     def to(self, target: str) -> str:
         """A link from this page."""
@@ -86,8 +87,23 @@ def coverage_table(place: Place) -> str:
     return "\n".join(rows)
 
 
+def waivers(place: Place) -> str:
+    """Every part that a page leaves out, and why."""
+    rows = ["| 페이지 | 없는 부분 | 이유 |", "| --- | --- | --- |"]
+    for page, part, reason in anatomy.waivers(place.project):
+        rows.append(f"| [{page.removesuffix('.md')}]({place.to(page)}) | `{part}` | {reason} |")
+    return "\n".join(rows) if len(rows) > 2 else "모든 페이지에 모든 부분이 있습니다."
+
+
+def tests(place: Place) -> str:
+    """Every test and what it claims."""
+    return proofs.listing(place.project, place.repository)
+
+
 LISTS: dict[str, Callable[[Place], str]] = {
     "labs": labs,
     "facts": facts,
     "coverage": coverage_table,
+    "waivers": waivers,
+    "tests": tests,
 }

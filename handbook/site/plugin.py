@@ -21,6 +21,7 @@ from handbook.site import (
     jupyter,
     lab_page,
     navigation,
+    page_text,
     provenance,
 )
 from handbook.site.problems import Problem, ordered
@@ -63,13 +64,16 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
             files.append(LabFile.generated(config, f"{LABS}/{name}.ipynb", abs_src_path=str(path)))
         return files
 
-    def on_page_markdown(self, markdown: str, *, page: Page, **_: Any) -> str | None:
-        """Gate the page's source, then fill the lists that are generated."""
+    def on_page_markdown(
+        self, markdown: str, *, page: Page, config: MkDocsConfig, **_: Any
+    ) -> str | None:
+        """Gate the page's source, then fill in what is generated."""
         self.page = page.file.src_uri
         if not self.page.endswith(".md"):
             return None
         self.problems += gates.check_page(self.project, self.page)
-        return generated.fill(markdown, generated.Place(self.project, self.checked, self.page))
+        place = generated.Place(self.project, self.checked, self.page, config.repo_url or None)
+        return page_text.complete(markdown, place)
 
     @event_priority(100)
     def on_page_content(self, html: str, *, page: Page, files: Files, **_: Any) -> str | None:

@@ -19,8 +19,9 @@ def copy_project(target: Path) -> Project:
     shutil.copytree(SMALL, target, dirs_exist_ok=True)
     shutil.copytree(paths.ROOT / "theme", target / "theme")
     shutil.copy(paths.ROOT / "mkdocs.yml", target)
-    schema = Path("docs/_data/schema/coverage.schema.json")
-    shutil.copy(paths.ROOT / schema, target / schema)
+    for name in ("coverage", "page"):
+        schema = Path(f"docs/_data/schema/{name}.schema.json")
+        shutil.copy(paths.ROOT / schema, target / schema)
     return Project(target)
 
 
