@@ -63,12 +63,13 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel(tmp_path: Path, stack: Stack) -> Iterator[Kernel]:
+def kernel(stack: Stack) -> Iterator[Kernel]:
     """A kernel that is gone after the test."""
-    started = Kernel(tmp_path / "runtime")
-    yield started
-    started.client.stop_channels()
-    started.manager.shutdown_kernel(now=True)
+    with kernels.scratch() as folder:  # not pytest's: the path of a socket must be short
+        started = Kernel(folder)
+        yield started
+        started.client.stop_channels()
+        started.manager.shutdown_kernel(now=True)
 
 
 def databases(stack: Stack, run_id: str) -> int:
@@ -117,7 +118,7 @@ def test_interrupting_a_cell_leaves_the_children_alone(kernel: Kernel) -> None:
 
 
 def test_the_message_says_what_to_do_when_the_stack_cannot_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A lab without a stack is one clear error."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://kim@127.0.0.1:1/postgres")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -20,8 +21,13 @@ pytestmark = pytest.mark.stack
 
 def kernels_of_this_test() -> list[int]:
     """Kernels and nbval runs that a run has left."""
-    ours = psutil.Process().children(recursive=True)
-    return [process.pid for process in ours if process.name().startswith("python")]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended while we looked
+            command = " ".join(child.cmdline())
+            if "ipykernel" in command or "nbval" in command:
+                found.append(child.pid)
+    return found
 
 
 @pytest.fixture
