@@ -35,12 +35,12 @@ def render(data: dict[str, Any]) -> str:
         for run in data["runs"]
     ]
     choices = [_axis(data, axis) for axis in data["axes"]]
-    form = element("form", {"class": "explorer__choices", "hidden": "hidden"}, *choices)
+    chooser = element("div", {"class": "explorer__choices", "hidden": "hidden"}, *choices)
     none = element("p", {"class": "explorer__none", "aria-live": "polite", "hidden": "hidden"})
     none.text = "이 조합으로 기록한 실행은 없습니다."
     index = element("ul", {"class": "explorer__index"}, *links)
     runs = [_run(data, run) for run in data["runs"]]
-    return markup.html(element("div", {"class": "explorer"}, form, index, none, *runs))
+    return markup.html(element("div", {"class": "explorer"}, chooser, index, none, *runs))
 
 
 def _axis(data: dict[str, Any], axis: dict[str, Any]) -> ET.Element:

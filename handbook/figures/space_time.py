@@ -56,7 +56,7 @@ def legend(scene: Scene) -> list[ET.Element]:
 def table(scene: Scene) -> ET.Element:
     """The same as text: a row for each event."""
     columns: list[str] = ["순서", "누가", "무엇"]
-    optional = {"msg": "메시지", "tx": "트랜잭션", "ref": "단계"}
+    optional = {"msg": "메시지", "tx": "트랜잭션"}
     used = [name for name in optional if any(getattr(event, name) for event in scene.events)]
     rows = [[str(event.row), *_cells(scene, event, used)] for event in scene.events]
     return markup.table("일어난 순서", columns + [optional[name] for name in used], rows)
@@ -64,7 +64,8 @@ def table(scene: Scene) -> ET.Element:
 
 def _cells(scene: Scene, event: Event, used: list[str]) -> list[markup.Child]:
     owner = scene.lanes[event.lane]
-    cells: list[markup.Child] = [f"{owner.mark} {owner.name}", event.says]
+    says = f"{event.ref} {event.says}" if event.ref else event.says
+    cells: list[markup.Child] = [f"{owner.mark} {owner.name}", says]
     for name in used:
         value = getattr(event, name) or ""
         values = {"data-msg": value} if name == "msg" and value else {}

@@ -11,6 +11,7 @@ from handbook.figures.glyphs import glyph
 from handbook.figures.lanes import lane
 from handbook.figures.markup import element
 
+ENDS = {"COMMIT", "END", "ROLLBACK", "ABORT"}
 GLYPHS = {"waiting": "block", "error": "crash"}
 
 
@@ -53,11 +54,13 @@ def _controls() -> ET.Element:
 
 
 def _items(data: dict[str, Any]) -> Iterator[ET.Element]:
-    """What waits goes on waiting until its session has a step again."""
+    """What waits goes on waiting until the one it waits for ends, or it has a step again."""
     waiting: dict[str, str] = {}
     before: Any = None
     for step in data["steps"]:
         waiting.pop(step["session"], None)
+        if step["sql"].partition(" ")[0].upper() in ENDS:
+            waiting = {who: whom for who, whom in waiting.items() if whom != step["session"]}
         if step["state"] == "waiting":
             waiting[step["session"]] = step["waits_for"]
         yield _item(data, step, waiting, same=step["rows"] == before)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
+from zlib import crc32
 
 from markdown import Markdown
 from markdown.util import AtomicString
@@ -170,10 +171,11 @@ class PredictBlock(Block):
         except HandbookError:
             return
         cut = parts.index(listed) if listed is not None else 0
+        question = " ".join(map(_text, parts[:cut]))
         card = prediction.card(
             prediction.Prediction(
-                name=f"predict-{self.lab}-{self.cell}",
-                question=" ".join(map(_text, parts[:cut])),
+                name=f"predict-{self.cell}-{crc32(question.encode()):x}",
+                question=question,
                 choices=choices,
                 right=right,
                 printed=AtomicString(self.answer[1]),

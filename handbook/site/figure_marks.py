@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 
 import yaml
 
@@ -15,7 +16,7 @@ from handbook.site.marks import END, FENCE
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 
-OPEN = re.compile(r"^\s*/{3,}\s*(?P<block>figure|predict)\b\s*(?P<argument>.*)$")
+OPEN = re.compile(r"^(?P<indent>\s*)/{3,}\s*(?P<block>figure|predict)\b\s*(?P<argument>.*)$")
 FIGURE = re.compile(r"^\|\s*(?P<kind>[\w-]+)\s+(?P<name>[^\s|]+\.json)\s*$")
 PREDICT = re.compile(r"^\|\s*(?P<lab>[^\s#|]+)#(?P<cell>[^\s#|]+)\s*$")
 CHOICE = re.compile(r"^[-*+]\s+(?P<text>.*\S)\s*$")
@@ -32,29 +33,28 @@ class Found:
     line: int
     block: str
     argument: str
+    indent: str = ""
     closed: bool = False
     lines: list[str] = field(default_factory=list)
 
     @property
     def options(self) -> dict[str, str]:
         """The indented lines directly below the first, as pymdownx reads them."""
-        head: list[str] = []
-        for line in self.lines:
-            if not OPTION.match(line):
-                break
-            head.append(line)
         try:
-            read = yaml.safe_load("\n".join(head)) or {}
+            read = yaml.safe_load("\n".join(takewhile(OPTION.match, self.lines)))
         except yaml.YAMLError:
             return {}
-        return (
-            {str(key): str(value) for key, value in read.items()} if isinstance(read, dict) else {}
-        )
+        return {str(key): str(read[key]) for key in read} if isinstance(read, dict) else {}
+
+    @property
+    def body(self) -> list[str]:
+        """What is written below the options, without empty lines."""
+        return [line for line in dropwhile(OPTION.match, self.lines) if line.strip()]
 
     @property
     def choices(self) -> list[str]:
         """The list in the block."""
-        return [found["text"] for line in self.lines if (found := CHOICE.match(line))]
+        return [found["text"] for line in self.body if (found := CHOICE.match(line))]
 
 
 def read(text: str) -> list[Found]:
@@ -70,10 +70,10 @@ def read(text: str) -> list[Found]:
         elif current and END.match(line):
             current.closed, current = True, None
         elif opened := OPEN.match(line):
-            current = Found(number, opened["block"], opened["argument"].strip())
+            current = Found(number, opened["block"], opened["argument"].strip(), opened["indent"])
             blocks.append(current)
         elif current:
-            current.lines.append(line)
+            current.lines.append(line.removeprefix(current.indent))
     return blocks
 
 
@@ -106,7 +106,7 @@ def _figure(project: Project, block: Found) -> None:
     if not named:
         raise CheckFailedError(f"`/// figure {block.argument}` names no data", FIGURE_FORM)
     figure_data.load(project, named["kind"], named["name"])
-    if not any(line.strip() for line in block.lines):
+    if not block.body:
         raise CheckFailedError(
             "the picture has no caption", "say in a sentence what the reader should see in it"
         )
@@ -123,6 +123,5 @@ def _predict(project: Project, block: Found) -> None:
         )
     right, _ = figure_data.predicted(project, named["lab"], named["cell"], block.options["answer"])
     prediction.choose(block.choices, right)
-    first = next((line for line in block.lines if line.strip() and not OPTION.match(line)), "")
-    if not first or CHOICE.match(first):
+    if CHOICE.match(block.body[0]):
         raise CheckFailedError("the prediction asks nothing", "begin it with a question")

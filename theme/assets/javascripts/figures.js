@@ -39,9 +39,10 @@
         item.classList.toggle("is-past", index < now - 1);
         item.classList.toggle("is-now", index === now - 1);
       });
-      back.disabled = now === 0;
-      on.disabled = now === items.length;
-      whole.disabled = now === 0;
+      /* Not `disabled`: that would take the focus, and with it the arrow keys, away. */
+      for (const [button, ended] of [[back, now === 0], [on, now === items.length], [whole, now === 0]]) {
+        button.setAttribute("aria-disabled", ended);
+      }
       const words = (part) => part.textContent.trim();
       say.textContent = now ? `${now}/${items.length} ${[...items[now - 1].children].map(words).join(" ")}` : "";
     };

@@ -1,0 +1,120 @@
+"""Recorded and invented data, a small checkout, and a page with one figure in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from handbook import paths
+from handbook.site import server
+from handbook.site.project import Project
+
+SMALL = paths.ROOT / "tests/site/fixtures/project"
+ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def data(name: str) -> Any:
+    """A data file of the handbook."""
+    return json.loads((paths.DATA / name).read_text("utf-8"))
+
+
+@pytest.fixture
+def sample() -> Callable[[str], Any]:
+    """A fresh copy of the sample of that name, which the test may change."""
+    return lambda name: data(f"sample/{name}.json")
+
+
+@pytest.fixture
+def saga() -> dict[str, Any]:
+    """The explorer's sample with its traces in place."""
+    raw: dict[str, Any] = data("sample/explorer.json")
+    raw["runs"] = [{**run, "trace": data(run["trace"])} for run in raw["runs"]]
+    return raw
+
+
+@pytest.fixture
+def parsed() -> Callable[[str], BeautifulSoup]:
+    """HTML as a tree."""
+    return lambda html: BeautifulSoup(html, "html.parser")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A small checkout with the handbook's schemas, samples and traces."""
+    root = tmp_path / "checkout"
+    shutil.copytree(SMALL, root)
+    shutil.copytree(paths.ROOT / "theme", root / "theme")
+    shutil.copy(paths.ROOT / "mkdocs.yml", root)
+    shutil.copytree(paths.DATA, root / "docs/_data", dirs_exist_ok=True)
+    return Project(root)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The machine's own Chromium."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("no Chromium: install it (`make browser`) or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """Opens a page that holds the HTML, the figures' style sheet and script, and nothing else."""
+    site = tmp_path / "site"
+    site.mkdir()
+    shutil.copy(paths.ROOT / "theme/styles/50-figures.css", site)
+    shutil.copy(paths.ROOT / "theme/assets/javascripts/figures.js", site)
+    running = server.listen(site, 0, print)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    contexts = []
+    errors: list[str] = []
+
+    def opened(
+        html: str, *, script: bool = True, width: int = 1280, anchor: str = "", before: str = ""
+    ) -> Page:
+        # Strict on purpose: neither an inline style nor an inline script may be needed.
+        head = (
+            '<meta http-equiv="Content-Security-Policy" content="default-src \'self\'">'
+            '<link rel="icon" href="data:,"><link rel="stylesheet" href="50-figures.css">'
+            + "".join(f'<script src="{name}"></script>' for name in ([before] if before else []))
+            + '<script src="figures.js" defer></script>'
+        )
+        body = f'<body class="md-typeset">{html}</body>'
+        (site / "index.html").write_text(f"<!doctype html><html><head>{head}</head>{body}", "utf-8")
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, java_script_enabled=script
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "console",
+            lambda said: (
+                errors.append(said.text)
+                if said.type == "error" and "data:," not in said.text
+                else None
+            ),
+        )
+        page.set_default_timeout(10_000)
+        page.goto(f"{running.url}{anchor}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    running.shutdown()
+    running.server_close()
+    assert errors == []
