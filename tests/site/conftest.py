@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -18,11 +19,23 @@ def copy_project(target: Path) -> Project:
     """The small project with the handbook's own configuration, theme and schema."""
     shutil.copytree(SMALL, target, dirs_exist_ok=True)
     shutil.copytree(paths.ROOT / "theme", target / "theme")
-    shutil.copy(paths.ROOT / "mkdocs.yml", target)
+    (target / "mkdocs.yml").write_text(configuration(target / "docs"), "utf-8")
     for name in ("coverage", "page"):
         schema = Path(f"docs/_data/schema/{name}.schema.json")
         shutil.copy(paths.ROOT / schema, target / schema)
     return Project(target)
+
+
+def configuration(docs: Path) -> str:
+    """The handbook's `mkdocs.yml` without the pages that the small project does not have."""
+    page = re.compile(r"^\s+- (?:[^:#]+: )?(?P<page>[\w/-]+\.md)$")
+    lines = (paths.ROOT / "mkdocs.yml").read_text("utf-8").splitlines()
+    kept = [
+        line
+        for line in lines
+        if not (found := page.match(line)) or (docs / found["page"]).is_file()
+    ]
+    return "\n".join(kept) + "\n"
 
 
 @pytest.fixture
