@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup serve test lint build labs browser soak lock clean
 
+# Where it is set, each of hundreds of processes would compile its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PORT ?= 8000
 # Two workers: more would only share the same two servers.
