@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from handbook.errors import UsageError
-from handbook.site import anatomy, figure_marks, marks, proofs, source
+from handbook.site import anatomy, figure_marks, marks, proofs, prose, source, terms
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 
@@ -33,12 +33,22 @@ def check_page(project: Project, page: str) -> list[Problem]:
         *figure_marks.check(project, file, text),
         *anatomy.check(project, page, text),
         *proofs.check(project, file, source.lines(text)),
+        *terms.check_page(project, page, text),
+        *prose.check_page(page, text, terms.load(project)),
     ]
 
 
 def check_pages(project: Project) -> list[Problem]:
-    """Everything wrong in any page's source."""
-    return [problem for page in project.pages() for problem in check_page(project, page)]
+    """Everything wrong in any page's source, in a lab's prose or in the list of terms."""
+    pages = [problem for page in project.pages() for problem in check_page(project, page)]
+    labs = [problem for lab in project.labs() for problem in check_lab(project, lab)]
+    return [*terms.check(project), *pages, *labs]
+
+
+def check_lab(project: Project, name: str) -> list[Problem]:
+    """Everything wrong in a lab's prose; `handbook labs check` looks at the rest."""
+    lab = project.lab(name)
+    return [*terms.check_lab(project, lab), *prose.check_lab(lab, terms.load(project))]
 
 
 def embedded(project: Project) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 
 from handbook.site import anatomy, coverage, proofs, provenance
+from handbook.site import terms as words
 from handbook.site.project import Project, lab_title
 
 PLACE = re.compile(r"^<!-- handbook:([\w-]+) -->$", re.MULTILINE)
@@ -100,10 +101,16 @@ def tests(place: Place) -> str:
     return proofs.listing(place.project, place.repository)
 
 
+def glossary(place: Place) -> str:
+    """Every term: its names and what it means."""
+    return words.glossary(words.load(place.project), place.page)
+
+
 LISTS: dict[str, Callable[[Place], str]] = {
     "labs": labs,
     "facts": facts,
     "coverage": coverage_table,
     "waivers": waivers,
     "tests": tests,
+    "glossary": glossary,
 }

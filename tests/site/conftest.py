@@ -20,7 +20,7 @@ def copy_project(target: Path) -> Project:
     shutil.copytree(SMALL, target, dirs_exist_ok=True)
     shutil.copytree(paths.ROOT / "theme", target / "theme")
     (target / "mkdocs.yml").write_text(configuration(target / "docs"), "utf-8")
-    for name in ("coverage", "page"):
+    for name in ("coverage", "page", "terms"):
         schema = Path(f"docs/_data/schema/{name}.schema.json")
         shutil.copy(paths.ROOT / schema, target / schema)
     return Project(target)

@@ -1,0 +1,236 @@
+"""The words of the handbook, `docs/_data/terms.yml`: glossary, and a gate over what pages write.
+
+The search (`handbook.site.search`) reads the same file for its synonyms.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from handbook.errors import CheckFailedError
+from handbook.notebooks.store import Notebook
+from handbook.site import schema as schemas
+from handbook.site import source
+from handbook.site.problems import Problem
+from handbook.site.project import Project
+
+FILE = "docs/_data/terms.yml"
+SCHEMA = "docs/_data/schema/terms.schema.json"
+
+# What a reader sees only as code, as an address, as an attribute or not at all.
+NOT_PROSE = re.compile(r"(`+).*?\1|(?<=\])\([^)]*\)|<[^>]*>|\{[^}]*\}|https?://\S+")
+WAIVER = re.compile(r"<!--\s*terms:(?P<reason>.*?)-->")
+SHORTEST_REASON = 10
+# The glossary's groups: initial consonants in Unicode's order, the doubled ones with the plain.
+INITIALS = "ㄱㄱㄴㄷㄷㄹㅁㅂㅂㅅㅅㅇㅈㅈㅊㅋㅌㅍㅎ"
+FIRST_INITIAL = 0x1100
+LATIN = "A"
+GROUPS = {
+    "ㄱ": "giyeok",
+    "ㄴ": "nieun",
+    "ㄷ": "digeut",
+    "ㄹ": "rieul",
+    "ㅁ": "mieum",
+    "ㅂ": "bieup",
+    "ㅅ": "siot",
+    "ㅇ": "ieung",
+    "ㅈ": "jieut",
+    "ㅊ": "chieut",
+    "ㅋ": "kieuk",
+    "ㅌ": "tieut",
+    "ㅍ": "pieup",
+    "ㅎ": "hieut",
+    LATIN: "latin",
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One entry of the file, which describes the fields."""
+
+    term: str
+    english: str
+    meaning: str
+    synonyms: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
+    common: bool = False
+    coined: bool = False
+    page: str | None = None
+
+    @property
+    def anchor(self) -> str:
+        """Its id on the glossary page."""
+        return re.sub(r"[^a-z0-9]+", "-", self.english.lower())
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Every word that means it, the preferred one first."""
+        return tuple(dict.fromkeys((self.term, self.english, *self.synonyms, *self.avoid)))
+
+    @cached_property
+    def refused(self) -> tuple[str, ...]:
+        """What pages must not write: the forms to avoid, and the compound written together."""
+        together = self.term.replace(" ", "")
+        return self.avoid if together == self.term else (*self.avoid, together)
+
+    @property
+    def initial(self) -> str:
+        """The letter below which the glossary lists it."""
+        place = ord(unicodedata.normalize("NFD", self.term)[0]) - FIRST_INITIAL
+        return INITIALS[place] if 0 <= place < len(INITIALS) else LATIN
+
+
+def load(project: Project) -> tuple[Term, ...]:
+    """Every term, as the file orders them.
+
+    Raises:
+        CheckFailedError: the file is missing, is no YAML or does not match its schema.
+    """
+    file = project.root / FILE
+    if not file.is_file():
+        raise CheckFailedError(f"{FILE} is missing", "restore it from git")
+    return _load(file, project.root / SCHEMA, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _load(file: Path, schema: Path, _changed: int) -> tuple[Term, ...]:
+    """Read once for all pages of a build."""
+    try:
+        raw = yaml.safe_load(file.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        raise CheckFailedError(f"{FILE} is no YAML: {error}", "mend it") from error
+    if fault := schemas.fault(raw, json.loads(schema.read_text("utf-8"))):
+        raise CheckFailedError(f"{FILE}, at {fault}", f"see {SCHEMA}")
+    return tuple(map(_term, raw["terms"]))
+
+
+def _term(raw: dict[str, Any]) -> Term:
+    lists = {name: tuple(raw.get(name, ())) for name in ("synonyms", "avoid")}
+    return Term(**{**raw, **lists})
+
+
+def check(project: Project) -> list[Problem]:
+    """Entries that contradict each other or name a page that does not exist."""
+    found: list[Problem] = []
+    owners: dict[str, list[Term]] = defaultdict(list)
+    for term in load(project):
+        owners[f"the anchor #{term.anchor}"].append(term)
+        for form in (term.term, *term.refused):
+            owners[f"`{form}`"].append(term)
+        if term.page and not (project.docs / term.page.partition("#")[0]).is_file():
+            what = f"`{term.term}` is explained on docs/{term.page}, which does not exist"
+            found.append(Problem(_where(project, term), what, "name a page that exists"))
+    for form, terms in owners.items():
+        if len(terms) > 1:
+            what = f"{form} belongs to `{terms[0].term}` and to `{terms[1].term}`"
+            found.append(Problem(_where(project, terms[1]), what, "leave it with one of them"))
+    return found
+
+
+def _where(project: Project, term: Term) -> str:
+    lines = (project.root / FILE).read_text("utf-8").splitlines()
+    starts = re.compile(rf"\s*- term:\s*[\"']?{re.escape(term.term)}[\"']?\s*$")
+    numbers = (number for number, line in enumerate(lines, start=1) if starts.match(line))
+    return f"{FILE}:{next(numbers, 1)}"
+
+
+# The gate
+
+
+def check_page(project: Project, page: str, text: str) -> Iterator[Problem]:
+    """Forms on a page that have a preferred one. `page` is relative to `docs/`."""
+    terms = load(project)
+    for line in source.lines(text):
+        if line.kind not in {"code", "blank"}:
+            yield from _check_line(terms, f"docs/{page}:{line.number}", line.text)
+
+
+def check_lab(project: Project, lab: Notebook) -> Iterator[Problem]:
+    """The same for the prose of a lab."""
+    terms = load(project)
+    for cell in lab.cells:
+        for line in source.lines(cell.source) if cell.kind == "markdown" else ():
+            if line.kind not in {"code", "blank"}:
+                for problem in _check_line(terms, f"notebooks/{lab.name}.ipynb", line.text):
+                    what = f"cell `{cell.id}`: {problem.what}"
+                    yield Problem(problem.where, what, problem.next_step)
+
+
+def _check_line(terms: Iterable[Term], where: str, line: str) -> Iterator[Problem]:
+    prose = NOT_PROSE.sub(" ", line)
+    found = [(form, term) for term in terms for form in term.refused if _written(form, prose)]
+    waiver = WAIVER.search(line)
+    if waiver is None:
+        for form, term in found:
+            yield Problem(
+                where,
+                f"«{form}» is called «{term.term}» here",
+                f"write {term.term}; where the other form is meant, "
+                "end the line with `<!-- terms: the reason -->`",
+            )
+    elif len(waiver["reason"].strip()) < SHORTEST_REASON:
+        yield Problem(where, "`<!-- terms: … -->` gives no reason", "say in a sentence why")
+    elif not found:
+        yield Problem(where, "`<!-- terms: … -->` excuses nothing", "remove it")
+
+
+def _written(form: str, prose: str) -> bool:
+    """Whether `prose` has `form` at the start of a word; particles may follow."""
+    return form.split()[0] in prose and _pattern(form).search(prose) is not None
+
+
+@cache
+def _pattern(form: str) -> re.Pattern[str]:
+    words = r"\s+".join(map(re.escape, form.split()))
+    return re.compile(rf"(?<![가-힣A-Za-z]){words}")
+
+
+# The glossary
+
+
+def glossary(terms: Iterable[Term], to_page: str) -> str:
+    """The glossary's Markdown: a heading and a sentence a term, in alphabetical order.
+
+    Args:
+        terms: every term.
+        to_page: the glossary itself, relative to `docs/`; links start there.
+    """
+    groups: dict[str, list[Term]] = defaultdict(list)
+    for term in sorted(terms, key=_alphabetical):
+        groups[term.initial].append(term)
+    parts = [" · ".join(f"[{initial}](#{GROUPS[initial]})" for initial in groups)]
+    for initial, members in groups.items():
+        parts.append(f"## {initial} {{#{GROUPS[initial]}}}")
+        parts += [_entry(term, posixpath.dirname(to_page) or ".") for term in members]
+    return "\n\n".join(parts)
+
+
+def _alphabetical(term: Term) -> tuple[bool, str]:
+    """Korean before Latin."""
+    return term.initial == LATIN, term.term.lower()
+
+
+def _entry(term: Term, folder: str) -> str:
+    english = "" if term.english == term.term else f" ({term.english})"
+    notes = [f"이 핸드북에서는 {_quoted(term.avoid)} 대신 씁니다."] if term.avoid else []
+    if term.coined:
+        notes.append("한국어 기술 문서에서 아직 널리 쓰이지 않는 말입니다.")
+    if term.page:
+        notes.append(f"[설명하는 페이지]({posixpath.relpath(term.page, folder)})")
+    lines = [f"### {term.term}{english} {{#{term.anchor}}}", term.meaning]
+    return "\n\n".join([*lines, " ".join(notes)] if notes else lines)
+
+
+def _quoted(forms: Iterable[str]) -> str:
+    return ", ".join(f"«{form}»" for form in forms)
