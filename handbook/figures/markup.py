@@ -76,7 +76,7 @@ def table(caption: str, headers: Sequence[str], rows: Iterable[Row]) -> ET.Eleme
 
 def scroll(label: str, *children: Child) -> ET.Element:
     """A box that scrolls sideways, by keyboard too, so that the page never does."""
-    values = {"class": "fig-scroll", "role": "region", "aria-label": label, "tabindex": 0}
+    values = {"class": "fig-scroll", "role": "group", "aria-label": label, "tabindex": 0}
     return element("div", values, *children)
 
 

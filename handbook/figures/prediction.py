@@ -107,10 +107,11 @@ def _answer(asked: Prediction) -> ET.Element:
         "p",
         {},
         right,
-        ". ",
+        " (",
         element("a", {"href": asked.href}, f"실습 {asked.lab}"),
         "의 출력 ",
         element("code", {}, asked.printed),
+        ")",
     )
     why = [element("p", {}, part) for part in asked.why]
     summary = element("summary", {}, "답 보기")

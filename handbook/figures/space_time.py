@@ -65,7 +65,9 @@ def table(scene: Scene) -> ET.Element:
 def _cells(scene: Scene, event: Event, used: list[str]) -> list[markup.Child]:
     owner = scene.lanes[event.lane]
     says = f"{event.ref} {event.says}" if event.ref else event.says
-    cells: list[markup.Child] = [f"{owner.mark} {owner.name}", says]
+    # Mark and name stay on one line, however narrow the table.
+    who = f"{owner.mark} {owner.name}".replace(" ", "\u00a0")
+    cells: list[markup.Child] = [who, says]
     for name in used:
         value = getattr(event, name) or ""
         values = {"data-msg": value} if name == "msg" and value else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,17 @@ from handbook import paths
 from handbook.site import server
 from handbook.site.project import Project
 
+# The small checkout has few of the pages that the handbook's own navigation names.
+NAV = re.compile(r"^nav:\n(?:[ #].*\n)+", re.MULTILINE)
+PICTURES = """\
+---
+description: 그림과 예측 카드를 시험하는 페이지입니다. 시험마다 끝에 한 덩어리를 덧붙입니다.
+---
+
+# 그림은 기록에서 나옵니까 {#pictures}
+
+그림은 실습이 남긴 기록에서 나옵니다.
+"""
 SMALL = paths.ROOT / "tests/site/fixtures/project"
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -53,9 +65,14 @@ def project(tmp_path: Path) -> Project:
     root = tmp_path / "checkout"
     shutil.copytree(SMALL, root)
     shutil.copytree(paths.ROOT / "theme", root / "theme")
-    shutil.copy(paths.ROOT / "mkdocs.yml", root)
-    shutil.copytree(paths.DATA, root / "docs/_data", dirs_exist_ok=True)
-    return Project(root)
+    for folder in ("schema", "sample", "trace"):
+        shutil.copytree(paths.DATA / folder, root / "docs/_data" / folder, dirs_exist_ok=True)
+    (root / "docs/reference/pictures.md").write_text(PICTURES, "utf-8")
+    made = Project(root)
+    whole = (paths.ROOT / "mkdocs.yml").read_text("utf-8")
+    pages = "".join(f"  - {page}\n" for page in [*made.pages(), "labs/*"])
+    made.config.write_text(NAV.sub(f"nav:\n{pages}", whole), "utf-8")
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 
 from handbook.errors import CheckFailedError
-from handbook.site import build, figure_marks, gates
+from handbook.site import build, figure_marks
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 
-PAGE = "events/outbox.md"
+PAGE = "reference/pictures.md"
 FIGURE = """\
 /// figure | space-time trace/13-outbox/outbox.json
 릴레이가 *대신* 보냅니다.
@@ -51,6 +51,12 @@ def print_from(project: Project, text: str) -> None:
     file.write_text(json.dumps(raw), "utf-8")
 
 
+def found(project: Project) -> list[Problem]:
+    """What the gate finds wrong with the page's blocks."""
+    text = (project.docs / PAGE).read_text("utf-8")
+    return list(figure_marks.check(project, f"docs/{PAGE}", text))
+
+
 def only(problems: list[Problem]) -> Problem:
     """The one problem there is."""
     assert len(problems) == 1, problems
@@ -59,7 +65,7 @@ def only(problems: list[Problem]) -> Problem:
 
 def article(project: Project) -> Tag:
     """The built page's text."""
-    html = (project.site / "events/outbox/index.html").read_text("utf-8")
+    html = (project.site / "reference/pictures/index.html").read_text("utf-8")
     found = BeautifulSoup(html, "html.parser").find("article")
     assert isinstance(found, Tag)
     return found
@@ -69,7 +75,7 @@ def test_page_shows_picture_table_caption_and_card(project: Project) -> None:
     """One build: the picture with its table and origin, the card with its answer and proof."""
     print_from(project, "lost=3\n")
     add(project, FIGURE + PREDICT)
-    assert gates.check_pages(project) == []
+    assert found(project) == []
     build.build(project)
     page = article(project)
     (figure,) = page.select("figure.figure--space-time")
@@ -84,7 +90,7 @@ def test_page_shows_picture_table_caption_and_card(project: Project) -> None:
     assert len(card.select("label input[type=radio]")) == 3
     assert card.select_one("legend code").get_text() == "SIGKILL"  # type: ignore[union-attr]
     said = card.select_one("details").get_text()  # type: ignore[union-attr]
-    assert re.search(r"3개\. 실습 01-demo의 출력 lost=3\s+보낼 사람이 없습니다\.", said)
+    assert re.search(r"3개 \(실습 01-demo의 출력 lost=3\)\s+보낼 사람이 없습니다\.", said)
     link = card.select_one("details a")
     assert link is not None
     assert link["href"] == "../../labs/01-demo/#e1-loses"
@@ -94,9 +100,9 @@ def test_answer_follows_the_lab_when_it_prints_something_else(project: Project) 
     """The page is not touched; the right choice moves, or the gate turns red."""
     line = add(project, PREDICT) + 1
     print_from(project, "lost=30\n")
-    assert gates.check_pages(project) == []
+    assert found(project) == []
     print_from(project, "lost=7\n")
-    problem = only(gates.check_pages(project))
+    problem = only(found(project))
     assert problem.where == f"docs/{PAGE}:{line}"
     assert "printed `7`, and 0 choices" in problem.what
 
@@ -136,9 +142,9 @@ def test_gate_names_file_and_line_when_a_block_is_broken(
 ) -> None:
     """Each fault of a page writer is one problem with file, line, what and what to do."""
     print_from(project, "lost=3\n")
-    assert gates.check_pages(project) == []
+    assert found(project) == []
     line = add(project, block)
-    problem = only(gates.check_pages(project))
+    problem = only(found(project))
     assert what in problem.what
     assert problem.where == f"docs/{PAGE}:{line}"
     assert problem.next_step
@@ -156,7 +162,7 @@ def test_build_fails_with_the_place_when_data_are_gone(project: Project) -> None
 def test_block_is_only_shown_when_it_stands_in_a_fence(project: Project) -> None:
     """A writing guide may show the syntax without meaning it."""
     add(project, f"```text\n{FIGURE.replace('outbox.json', 'gone.json')}```")
-    assert gates.check_pages(project) == []
+    assert found(project) == []
 
 
 def test_pictures_of_a_page_are_listed() -> None:

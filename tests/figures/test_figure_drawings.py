@@ -92,8 +92,8 @@ def test_space_time_table_has_a_row_for_each_event(sample: Sample, parsed: Parse
         for row in parsed(space_time.render(data)).select("tbody tr")
     ]
     assert len(rows) == len(data["events"])
-    assert rows[0] == ["1", "● 과정", "a1 보냄: INSERT", "sql", ""]
-    assert rows[3] == ["4", "◇ 과정 DB", "커밋", "", "t1"]
+    assert rows[0] == ["1", "●\u00a0과정", "a1 보냄: INSERT", "sql", ""]
+    assert rows[3] == ["4", "◇\u00a0과정\u00a0DB", "커밋", "", "t1"]
 
 
 # B: times

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
+from jsonschema import Draft202012Validator
 
 from handbook import paths
 from handbook.errors import HandbookError
@@ -103,7 +104,9 @@ def test_every_data_file_is_in_order(file: Path) -> None:
     name = file.relative_to(paths.DATA).as_posix()
     folder = name.partition("/")[0]
     if folder == "schema":
-        assert json.loads(file.read_text("utf-8"))["additionalProperties"] is False
+        schema = json.loads(file.read_text("utf-8"))
+        Draft202012Validator.check_schema(schema)
+        assert schema["additionalProperties"] is False
         return
     stem = file.stem.partition("-")[0]
     kinds = {"saga": "space-time", "space": "space-time"} | FOLDERS

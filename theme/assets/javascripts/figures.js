@@ -43,8 +43,8 @@
       for (const [button, ended] of [[back, now === 0], [on, now === items.length], [whole, now === 0]]) {
         button.setAttribute("aria-disabled", ended);
       }
-      const words = (part) => part.textContent.trim();
-      say.textContent = now ? `${now}/${items.length} ${[...items[now - 1].children].map(words).join(" ")}` : "";
+      const [who, ...what] = now ? [...items[now - 1].children].map((part) => part.textContent.trim()) : [];
+      say.textContent = now ? `${now}/${items.length} ${who} ${what.join(" · ")}` : "";
     };
     controls.hidden = false;
     controls.addEventListener("click", ({ target }) => {
