@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handbook.errors import CheckFailedError
-from handbook.site import coverage, gates, links
+from handbook.site import coverage, csp, gates, links
 from handbook.site.problems import Problem, refuse
 from handbook.site.project import Project
 
-SOURCES = ("mkdocs.yml", "docs", "notebooks", "snippets", "theme", "handbook/site")
+SOURCES = ("mkdocs.yml", "package-lock.json", "docs", "notebooks", "snippets", "theme", "handbook/site")
 STAMP = "site-sources.txt"
 FRESH = "site-"
 
@@ -46,7 +46,7 @@ def build(project: Project, *, strict: bool = True) -> Built:
         fresh = project.build / f"{FRESH}{os.getpid()}"
         try:
             render(project, fresh, strict=strict)
-            refuse(links.check(fresh), "the built site")
+            refuse([*links.check(fresh), *csp.check(fresh)], "the built site")
             _swap(fresh, project.site)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)

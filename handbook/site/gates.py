@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from handbook.errors import UsageError
-from handbook.site import anatomy, figure_marks, marks, proofs, prose, source, terms
+from handbook.site import anatomy, figure_marks, flowchart, marks, proofs, prose, source, terms
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 
@@ -31,6 +31,7 @@ def check_page(project: Project, page: str) -> list[Problem]:
         *_quotes(project, file, found),
         *_fences(file, found),
         *figure_marks.check(project, file, text),
+        *flowchart.check(file, text),
         *anatomy.check(project, page, text),
         *proofs.check(project, file, source.lines(text)),
         *terms.check_page(project, page, text),

@@ -23,6 +23,9 @@ from handbook.site import (
     navigation,
     page_text,
     provenance,
+    search,
+    shell,
+    terms,
 )
 from handbook.site.problems import Problem, ordered
 from handbook.site.project import Project
@@ -49,9 +52,11 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         self.checked = provenance.results(self.project.build)
         self.problems: list[Problem] = []
         self.page = ""
+        self.keywords: dict[str, list[str]] = {}
         config.nav = navigation.expand(config.nav or [], self.project)
         config.markdown_extensions.append(cell_block.CellExtension(self._find))  # type: ignore[arg-type]
         config.markdown_extensions.append(figure_block.FigureExtension(self._figures))  # type: ignore[arg-type]
+        shell.configure(config, self.project)
         jupyter.prepare(config.plugins["mkdocs-jupyter"].config, self.project.build)
         config.watch += [str(self.project.notebooks), str(self.project.snippets)]
         return config
@@ -62,6 +67,7 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         for name in self.project.labs():
             path = self.project.notebooks / f"{name}.ipynb"
             files.append(LabFile.generated(config, f"{LABS}/{name}.ipynb", abs_src_path=str(path)))
+        shell.add_files(files, config, self.project)
         return files
 
     def on_page_markdown(
@@ -71,6 +77,7 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         self.page = page.file.src_uri
         if not self.page.endswith(".md"):
             return None
+        self.keywords[page.url] = list(page.meta.get("keywords", ()))
         self.problems += gates.check_page(self.project, self.page)
         place = generated.Place(self.project, self.checked, self.page, config.repo_url or None)
         return page_text.complete(markdown, place)
@@ -91,6 +98,18 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         page.title = lab.title or name
         page.present_anchor_ids = lab.ids
         return lab.content
+
+    def on_page_context(self, context: Any, *, page: Page, config: MkDocsConfig, **_: Any) -> Any:
+        """Every page knows where it is mended."""
+        page.edit_url = shell.edit_url(page, config)
+        return context
+
+    @event_priority(-100)  # when every other plugin has written its files
+    def on_post_build(self, *, config: MkDocsConfig) -> None:
+        """What depends on all pages."""
+        theme, words = self.project.root / "theme", terms.load(self.project)
+        search.finish(Path(config.site_dir), theme, words, self.keywords)
+        shell.finish(config, self.project)
 
     def on_env(self, env: Any, **_: Any) -> Any:
         """All pages are read: stop here when any has a problem.

@@ -1,0 +1,143 @@
+"""The site's own fonts: Pretendard for text, and D2Coding cut down to what the pages' code shows.
+
+Pretendard comes in small files by range of characters; those that no page needs are left out.
+D2Coding (a Hangul syllable is exactly two Latin letters wide, so that transcripts align) is cut to
+the characters in code and renamed, as its license asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+
+from handbook import paths
+
+FOLDER = "assets/fonts"
+SHEET = f"{FOLDER}/fonts.css"
+TEXT_SHEET = "pretendard/dist/web/variable/pretendardvariable-dynamic-subset.css"
+TEXT_FILES = "pretendard/dist/web/variable/woff2-dynamic-subset"
+TEXT_LICENSE = "pretendard/dist/LICENSE.txt"
+CODE_FILE = "d2coding/fonts/d2coding-full.ttf"
+CODE_FAMILY = "Handbook Code"
+COPYRIGHT_AND_LICENSE = (0, 13, 14)
+NAMES = (1, 3, 4, 6, 16)
+# Typed into code and search at any time; and what transcripts draw boxes and arrows with.
+ALWAYS = "".join(map(chr, range(0x20, 0x7F))) + "─│┌┐└┘├┤┬┴┼→←↑↓…·«»✓✗×–—"
+KEPT_CUTS = 24
+
+FACE = re.compile(r"@font-face\s*\{[^}]*\}")
+FILE = re.compile(r"url\(\./woff2-dynamic-subset/([^)]+)\)")
+RANGE = re.compile(r"unicode-range:([^;}]+)")
+TAG = re.compile(r"<[^>]*>")
+CODE = re.compile(r"<(code|samp|kbd)\b[^>]*>(.*?)</\1>", re.DOTALL)
+NOT_SHOWN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
+CODE_FACE = """@font-face {
+  font-family: "%s";
+  font-display: swap;
+  src: url(%s) format("woff2");
+}
+"""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One `@font-face` of Pretendard: its rule, its file, the characters it is for."""
+
+    rule: str
+    file: str
+    characters: tuple[range, ...]
+
+    def needed(self, used: Iterable[int]) -> bool:
+        """Whether it holds any of these characters."""
+        return any(one in part for one in used for part in self.characters)
+
+
+def install(assets: Path, site: Path) -> None:
+    """Put the fonts that the built pages need, and their style sheet, into the site."""
+    pages = [NOT_SHOWN.sub("", path.read_text("utf-8")) for path in site.rglob("*.html")]
+    folder = site / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    rules = []
+    used = sorted({ord(character) for page in pages for character in text(page)})
+    for face in faces((assets / TEXT_SHEET).read_text("utf-8")):
+        if face.needed(used):
+            shutil.copy(assets / TEXT_FILES / face.file, folder)
+            rules.append(face.rule)
+    shutil.copy(assets / TEXT_LICENSE, folder / "pretendard-OFL.txt")
+    cut = code_font(assets / CODE_FILE, {one for page in pages for one in code(page)})
+    shutil.copy(cut, folder)
+    rules.append(CODE_FACE % (CODE_FAMILY, cut.name))
+    (site / SHEET).write_text("\n".join(rules), "utf-8")
+
+
+def text(html: str) -> str:
+    """What a page shows, its attributes (labels, titles) included."""
+    return unescape(html)
+
+
+def code(html: str) -> str:
+    """What a page shows as code."""
+    return unescape(TAG.sub("", "".join(found[2] for found in CODE.finditer(html))))
+
+
+def faces(sheet: str) -> list[Face]:
+    """Pretendard's faces, their files beside the style sheet."""
+    found = []
+    for rule in FACE.findall(sheet):
+        file, ranges = FILE.search(rule), RANGE.search(rule)
+        assert file, "Pretendard's style sheet has another form than that of the locked version"
+        assert ranges, "Pretendard's style sheet has another form than that of the locked version"
+        small = re.sub(r"\s+", " ", FILE.sub(r"url(\1)", rule))
+        found.append(Face(small, file[1], tuple(map(_range, ranges[1].split(",")))))
+    return found
+
+
+def _range(text: str) -> range:
+    first, _, last = text.strip().upper().removeprefix("U+").partition("-")
+    return range(int(first, 16), int(last or first, 16) + 1)
+
+
+def code_font(source: Path, characters: Iterable[str]) -> Path:
+    """D2Coding with these characters only, as a file of the cache named by its content."""
+    wanted = "".join(sorted(set(characters) | set(ALWAYS)))
+    key = hashlib.sha256(f"{source}\0{wanted}".encode()).hexdigest()[:12]
+    folder = paths.cache_home() / "site-fonts"
+    target = folder / f"handbook-code-{key}.woff2"
+    if target.is_file():
+        target.touch()
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.glob("*.woff2"), key=lambda path: path.stat().st_mtime)[:-KEPT_CUTS]:
+        old.unlink(missing_ok=True)
+    _cut(source, wanted, target)
+    return target
+
+
+def _cut(source: Path, characters: str, target: Path) -> None:
+    # Slow to import, and needed only when a page shows a character for the first time.
+    from fontTools import subset  # type: ignore[import-untyped]
+
+    options = subset.Options(
+        flavor="woff2",
+        hinting=False,
+        layout_features=[],
+        drop_tables=["FFTM", "GSUB", "GPOS", "GDEF"],
+        name_IDs=[*COPYRIGHT_AND_LICENSE, *NAMES],
+    )
+    font = subset.load_font(source, options)
+    names = font["name"]
+    for record in [record for record in names.names if record.nameID in NAMES]:
+        record.string = CODE_FAMILY.replace(" ", "") if record.nameID == 6 else CODE_FAMILY
+    cutter = subset.Subsetter(options)
+    cutter.populate(text=characters)
+    cutter.subset(font)
+    # Two builds may cut the same font at once: the later rename wins.
+    part = target.with_suffix(f".{os.getpid()}.part")
+    subset.save_font(font, part, options)
+    part.rename(target)
