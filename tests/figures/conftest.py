@@ -21,6 +21,7 @@ from handbook.site.project import Project
 
 # The small checkout has few of the pages that the handbook's own navigation names.
 NAV = re.compile(r"^nav:\n(?:[ #].*\n)+", re.MULTILINE)
+LINK = re.compile(r"\[페이지\]\([^)]+\)")
 PICTURES = """\
 ---
 description: 그림과 예측 카드를 시험하는 페이지입니다. 시험마다 끝에 한 덩어리를 덧붙입니다.
@@ -63,11 +64,15 @@ def parsed() -> Callable[[str], BeautifulSoup]:
 def project(tmp_path: Path) -> Project:
     """A small checkout with the handbook's schemas, samples and traces."""
     root = tmp_path / "checkout"
-    shutil.copytree(SMALL, root)
+    for folder in ("docs/_data", "docs/labs", "notebooks", "snippets"):
+        shutil.copytree(SMALL / folder, root / folder)
+    shutil.copy(SMALL / "docs/coverage.yml", root / "docs")
+    lab = root / "notebooks/01-demo.ipynb"
+    lab.write_text(LINK.sub("페이지", lab.read_text("utf-8")), "utf-8")
     shutil.copytree(paths.ROOT / "theme", root / "theme")
     for folder in ("schema", "sample", "trace"):
         shutil.copytree(paths.DATA / folder, root / "docs/_data" / folder, dirs_exist_ok=True)
-    (root / "docs/reference/pictures.md").write_text(PICTURES, "utf-8")
+    (root / "docs/index.md").write_text(PICTURES, "utf-8")
     made = Project(root)
     whole = (paths.ROOT / "mkdocs.yml").read_text("utf-8")
     pages = "".join(f"  - {page}\n" for page in [*made.pages(), "labs/*"])

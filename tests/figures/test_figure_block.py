@@ -13,7 +13,7 @@ from handbook.site import build, figure_marks
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 
-PAGE = "reference/pictures.md"
+PAGE = "index.md"
 FIGURE = """\
 /// figure | space-time trace/13-outbox/outbox.json
 릴레이가 *대신* 보냅니다.
@@ -65,7 +65,7 @@ def only(problems: list[Problem]) -> Problem:
 
 def article(project: Project) -> Tag:
     """The built page's text."""
-    html = (project.site / "reference/pictures/index.html").read_text("utf-8")
+    html = (project.site / "index.html").read_text("utf-8")
     found = BeautifulSoup(html, "html.parser").find("article")
     assert isinstance(found, Tag)
     return found
@@ -93,7 +93,7 @@ def test_page_shows_picture_table_caption_and_card(project: Project) -> None:
     assert re.search(r"3개 \(실습 01-demo의 출력 lost=3\)\s+보낼 사람이 없습니다\.", said)
     link = card.select_one("details a")
     assert link is not None
-    assert link["href"] == "../../labs/01-demo/#e1-loses"
+    assert link["href"] == "labs/01-demo/#e1-loses"
 
 
 def test_answer_follows_the_lab_when_it_prints_something_else(project: Project) -> None:
