@@ -21,7 +21,6 @@ from handbook.site.project import Project
 
 # The small checkout has few of the pages that the handbook's own navigation names.
 NAV = re.compile(r"^nav:\n(?:[ #].*\n)+", re.MULTILINE)
-LINK = re.compile(r"\[페이지\]\([^)]+\)")
 PICTURES = """\
 ---
 description: 그림과 예측 카드를 시험하는 페이지입니다. 시험마다 끝에 한 덩어리를 덧붙입니다.
@@ -60,15 +59,29 @@ def parsed() -> Callable[[str], BeautifulSoup]:
     return lambda html: BeautifulSoup(html, "html.parser")
 
 
+def lab() -> dict[str, Any]:
+    """A lab with a title, a cell that prints, and one that does not."""
+    printed = {"output_type": "stream", "name": "stdout", "text": ["lost=3\n"]}
+    cells: list[dict[str, Any]] = [
+        {"cell_type": "markdown", "id": "title", "source": ["# 시험용 실습"]}
+    ]
+    for count, (name, outputs) in enumerate([("e1-loses", [printed]), ("cleanup", [])], start=1):
+        cell = {"cell_type": "code", "id": name, "source": ["pass"], "outputs": outputs}
+        cells.append({**cell, "execution_count": count})
+    whole = [{**cell, "metadata": {}} for cell in cells]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return {"cells": whole, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """A small checkout with the handbook's schemas, samples and traces."""
     root = tmp_path / "checkout"
-    for folder in ("docs/_data", "docs/labs", "notebooks", "snippets"):
+    for folder in ("docs/_data", "docs/labs", "snippets"):
         shutil.copytree(SMALL / folder, root / folder)
     shutil.copy(SMALL / "docs/coverage.yml", root / "docs")
-    lab = root / "notebooks/01-demo.ipynb"
-    lab.write_text(LINK.sub("페이지", lab.read_text("utf-8")), "utf-8")
+    (root / "notebooks").mkdir()
+    (root / "notebooks/01-demo.ipynb").write_text(json.dumps(lab()), "utf-8")
     shutil.copytree(paths.ROOT / "theme", root / "theme")
     for folder in ("schema", "sample", "trace"):
         shutil.copytree(paths.DATA / folder, root / "docs/_data" / folder, dirs_exist_ok=True)
