@@ -12,6 +12,7 @@ MOST_SYLLABLES = 60
 HANGUL = re.compile("[가-힣]")
 TRAILING = re.compile(r"(?:\s*\([^()]*\)|[\s»”’\")\]」』])+$")
 FIELD = re.compile(r"^[가-힣 ]{1,8}:\s*\S")
+SHOWS = re.compile(r"니다: [^가-힣]+$")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ PATTERNS = (
     ),
     Pattern(
         "at-time-of",
-        r"[가-힣]+ 시(?=[ ,]|에는? )",
+        rf"(?<![가-힣])(?!(?:한|{COUNT}) )[가-힣]+ 시(?=[ ,]|에는? )",
         "is a note, no sentence",
         "write «실패하면», «커밋할 때», not «실패 시»",
     ),
@@ -135,14 +136,14 @@ PATTERNS = (
     ),
     Pattern(
         "spacing",
-        rf"[가-힣]*(?:[는은던]|{N_OR_L})(?<![이그저요]것)(?<!날)(?<!탈)것(?![가-힣]*것)[가-힣]*",
+        rf"[가-힣]*(?![날탈]){N_OR_L}것[가-힣]*",
         STUCK,
         "write «하는 것», not «하는것»",
     ),
-    Pattern("spacing", rf"[가-힣]*(?<!물){L}때[가-힣]*", STUCK, "write «할 때», not «할때»"),
+    Pattern("spacing", rf"[가-힣]*(?!물){L}때[가-힣]*", STUCK, "write «할 때», not «할때»"),
     Pattern(
         "spacing",
-        rf"[가-힣]*(?<!실){L}수[가는도밖에]* ?[있없][가-힣]*|(?<=\s)수[있없][가-힣]+",
+        rf"[가-힣]*(?!실){L}수[가는도밖에]* ?[있없][가-힣]*|(?<=\s)수[있없][가-힣]+",
         STUCK,
         "write «할 수 있습니다», not «할수 있습니다»",
     ),
@@ -174,7 +175,7 @@ def endings(sentence: Sentence) -> Iterator[Finding]:
     """
     if not HANGUL.search(sentence.flat) or sentence.place in {"heading", "label"}:
         return
-    if FIELD.match(sentence.flat) and sentence.end != "?":
+    if (FIELD.match(sentence.flat) and sentence.end != "?") or SHOWS.search(sentence.flat):
         return
     stem = TRAILING.sub("", sentence.flat.rstrip(".?!:"))
     if sentence.end in {"", ":"}:
