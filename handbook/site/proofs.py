@@ -21,7 +21,7 @@ from handbook.site.problems import Problem
 from handbook.site.project import Project
 
 LIST = "reference/tests.md"
-NODE = r"tests/[\w./-]+\.py::\w+(?:::\w+)*(?:\[[^\]\s]*\])?"
+NODE = r"tests/[A-Za-z0-9_./-]+\.py::[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*(?:\[[^\]\s]*\])?"
 # A test's name in the text, or as the target of a link; code spans are left alone.
 LINK = re.compile(rf"(?P<code>(?P<ticks>`+).+?(?P=ticks))|(?P<target>\]\()?\btest:(?P<node>{NODE})")
 MISTYPED = re.compile(r"(?P<code>(?P<ticks>`+).+?(?P=ticks))|\btest:(?P<rest>[\w./][^\s)|]*)")

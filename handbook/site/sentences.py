@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from handbook.site import source
+from handbook.site.proofs import NODE
 
 Place = Literal["text", "item", "title", "heading", "label"]
 
@@ -16,7 +17,7 @@ INLINE_CODE = re.compile(r"(?P<ticks>`+).+?(?P=ticks)")
 COMMENT = re.compile(r"<!--.*?-->")
 IMAGE_OR_LINK = re.compile(r"!?\[(?P<text>[^\]]*)\](?:\([^)]*\)|\[[^\]]*\])(?:\{[^}]*\})?")
 DROPPED = re.compile(r"<https?://[^>]*>|\[\^[^\]]+\]:?|</?[a-zA-Z][^>]*>|\{[^{}]*\}|\\(?=\W)")
-TEST = re.compile(r"\btest:tests/\S+")
+TEST = re.compile(rf"\btest:{NODE}")
 KEYS = re.compile(r"\+\+[\w+-]+\+\+")
 EMPHASIS = re.compile(r"\*+|(?<!\w)_+|_+(?!\w)|==|~~|\^\^")
 MARKER = re.compile(r"^\s*(?:(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?|>\s?)")
