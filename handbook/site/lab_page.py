@@ -82,10 +82,11 @@ def convert(html: str, lab: Notebook, *, proof: Provenance, rewrite: Rewrite) ->
     _, *pieces = CELL.split(html.partition(BODY)[2])
     for name, piece in zip(pieces[::2], pieces[1::2], strict=True):
         if PROSE in piece:
-            inner = _prose(piece, name, outline, rewrite)
+            # Without a frame: the search gives a section only what stands beside its heading.
+            parts.append(_prose(piece, name, outline, rewrite))
         else:
             inner = _code(piece, name) + outputs.to_html(lab.cell(name).outputs)
-        parts.append(f'<div class="lab-cell" data-cell="{escape(name)}">\n{inner}\n</div>')
+            parts.append(f'<div class="lab-cell" data-cell="{escape(name)}">\n{inner}\n</div>')
     title, end, rest = "\n".join(parts).partition("</h1>")
     content = f'{title}{end}\n<p class="lab-proof">{_proof(proof)}</p>\n{rest}'
     return LabPage(content, outline.title, outline.tokens, outline.used)

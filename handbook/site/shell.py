@@ -12,12 +12,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from handbook.site import assets, csp, flowchart, fonts, styles
+from handbook.site import assets, csp, flowchart, fonts, search, styles
 from handbook.site.project import Project
 
 EDIT_BRANCH = "edit/main"
 # Sources below theme/ that are no files of the site as they lie there.
-MADE_INTO_OTHERS = (f"{styles.SOURCES}/", f"{flowchart.SOURCES}/")
+MADE_INTO_OTHERS = (f"{styles.SOURCES}/", f"{flowchart.SOURCES}/", f"{search.SOURCES}/")
 
 
 def configure(config: MkDocsConfig, project: Project) -> None:

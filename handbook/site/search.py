@@ -1,0 +1,162 @@
+"""Korean search, made of the theme's own: what is done to the site after it was built.
+
+The index gets the other words for what a page is about, and the theme's search worker gets our
+`theme/scripts/lunr.ko.js` in place of the file that it loads for Korean anyway. Both rest on how
+the theme works inside, so the build fails when that changes.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from handbook.errors import CheckFailedError
+from handbook.site.terms import Term
+
+INDEX = "search/search_index.json"
+WORKERS = "assets/javascripts/workers"
+SOURCES = "scripts"
+SOURCE = f"{SOURCES}/lunr.ko.js"
+SCRIPT = "assets/javascripts/lunr/min/lunr.ko.min.js"
+LUNR = "2.3.9"
+LOADS = "/min/lunr.${n}.min.js"
+
+# A page explains what its lab shows, so it comes first when both answer.
+LAB_BOOST = 0.4
+
+# The fields of a section beside its title and text: other words for what stands in them.
+OF_TITLE, OF_TEXT = "ht", "hx"
+
+TAG = re.compile(r"<[^>]+>")
+BETWEEN = re.compile(r"[\s_-]+")
+LATIN = re.compile(r"[A-Za-z0-9 -]+")
+PARTICLE = "(?:은|는|이|가|을|를|과|와|의|에|도|만|으로|로|까지)?"
+
+Index = dict[str, Any]
+
+
+def finish(
+    site: Path, theme: Path, terms: Iterable[Term], keywords: Mapping[str, list[str]]
+) -> None:
+    """Make the search of a built site a Korean one.
+
+    Args:
+        site: the built site, changed in place.
+        theme: our part of the theme.
+        terms: every term, for its other names.
+        keywords: a page's address to what its front matter names.
+
+    Raises:
+        CheckFailedError: the theme's search is not the one that this was written for.
+    """
+    check_theme(site)
+    (site / SCRIPT).write_text(compact((theme / SOURCE).read_text("utf-8")), "utf-8")
+    index = json.loads((site / INDEX).read_text("utf-8"))
+    text = json.dumps(expand(index, terms, keywords), ensure_ascii=False, separators=(",", ":"))
+    (site / INDEX).write_text(text, "utf-8")
+
+
+def check_theme(site: Path) -> None:
+    """Does nothing when the theme's worker still is what our script was written for.
+
+    Raises:
+        CheckFailedError: says what changed.
+    """
+    workers = list((site / WORKERS).glob("search.*.js"))
+    code = workers[0].read_text("utf-8") if len(workers) == 1 else ""
+    version = re.search(r"\bversion=\"([\d.]+)\"", code)
+    if len(workers) != 1:
+        fault = f"has {len(workers)} search workers in {WORKERS}/"
+    elif LOADS not in code or not (site / SCRIPT).is_file():
+        fault = f"does not load {SCRIPT} any more"
+    elif not version or version[1] != LUNR:
+        fault = f"searches with lunr {version[1] if version else 'of no version'}, not {LUNR}"
+    else:
+        return
+    raise CheckFailedError(
+        f"the theme {fault}; Korean search would fail without a word",
+        f"pin the last mkdocs-material that built, or adapt theme/{SOURCE} and "
+        "handbook/site/search.py until tests/site/test_search_browser.py passes",
+    )
+
+
+def compact(script: str) -> str:
+    """The script without the lines that only explain, and without indentation."""
+    lines = (line.strip() for line in script.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
+
+
+def expand(index: Index, terms: Iterable[Term], keywords: Mapping[str, list[str]]) -> Index:
+    """The index with the other words: for each section those of its title, and those of its text.
+
+    A page's keywords count as other words for its title, and so do all forms of a term for the
+    section that explains it.
+    """
+    known = list(terms)
+    wanted = defaultdict(list, {place: list(words) for place, words in keywords.items()})
+    for term in known:
+        if term.page:
+            wanted[_location(term.page)] += term.forms
+    return {**index, "docs": [_section(entry, known, wanted) for entry in index["docs"]]}
+
+
+def _location(page: str) -> str:
+    """Where the site has a page: `events/outbox.md#relay` at `events/outbox/#relay`."""
+    file, mark, anchor = page.partition("#")
+    return file.removesuffix(".md").removesuffix("index").rstrip("/") + "/" + mark + anchor
+
+
+def _section(entry: Index, terms: list[Term], wanted: Mapping[str, list[str]]) -> Index:
+    title, text = _Words(entry["title"]), _Words(entry["text"])
+    of_title = [*wanted.get(entry["location"], ()), *_others(title, terms)]
+    of_text = [word for word in _others(text, terms) if word not in of_title]
+    fields = {OF_TITLE: of_title, OF_TEXT: of_text}
+    added = {name: " ".join(dict.fromkeys(words)) for name, words in fields.items() if words}
+    return {**entry, **added}
+
+
+def _others(words: _Words, terms: Iterable[Term]) -> list[str]:
+    """For every term that is meant, the forms that are not there yet."""
+    return [
+        form
+        for term in terms
+        if any(words.mean(form) for form in term.forms)
+        for form in term.forms
+        if not words.hold(form)
+    ]
+
+
+class _Words:
+    """A section's title or text, ready to be asked about its words."""
+
+    def __init__(self, markup: str) -> None:
+        self.text = html.unescape(TAG.sub(" ", markup)).lower()
+        self.joined = BETWEEN.sub("", self.text)
+
+    def hold(self, form: str) -> bool:
+        """Whether it has the form's letters, however they are spaced: a quick look."""
+        return BETWEEN.sub("", form.lower()) in self.joined
+
+    def mean(self, form: str) -> bool:
+        """Whether it has the form as a word of its own."""
+        return self.hold(form) and _pattern(form).search(self.text) is not None
+
+
+@cache
+def _pattern(form: str) -> re.Pattern[str]:
+    """A form as text may write it: `dead_letter_topic`, 보상트랜잭션.
+
+    Hangul begins a word, or else 검사가 would mean 사가. What follows are particles and the rest
+    of a compound; after a single syllable particles only.
+    """
+    parts = r"[\s_-]*".join(re.escape(part) for part in BETWEEN.split(form.lower()))
+    if LATIN.fullmatch(form):
+        return re.compile(rf"(?<![a-z0-9]){parts}(?![a-z0-9])")
+    end = rf"{PARTICLE}(?![가-힣])" if len(form) == 1 else ""
+    return re.compile(rf"(?<![가-힣a-z0-9]){parts}{end}")
