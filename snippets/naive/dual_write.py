@@ -32,6 +32,7 @@ async def commit_then_send(
     """A crash in between: the course exists, nobody hears of it."""
     async with conn.transaction():
         await insert(conn, course)
+        at("course.written")
     at("course.committed")
     await send(producer, topic, course)
     # --8<-- [end:commit_first]
@@ -49,6 +50,7 @@ async def send_then_commit(
     """A crash in between: everybody hears of a course that does not exist."""
     async with conn.transaction():
         await insert(conn, course)
+        at("course.written")
         await send(producer, topic, course)
         at("course.sent")
         # --8<-- [end:send_first]
