@@ -91,8 +91,9 @@ def pages() -> None:
 @pages.command("check")
 @click.option("--json", "as_json", is_flag=True, help="Print facts for programs.")
 def check(as_json: bool) -> None:
-    """Check embeds, quotes, typed code and forgotten proofs, without building."""
+    """Check form, prose, embeds, quotes, typed code and forgotten proofs, without building."""
     from handbook.site import build as builder
+    from handbook.site import prose
     from handbook.site.problems import refuse
     from handbook.site.project import Project
 
@@ -100,6 +101,8 @@ def check(as_json: bool) -> None:
     problems = builder.page_problems(project)
     if as_json:
         click.echo(json.dumps([asdict(problem) for problem in problems], ensure_ascii=False))
+    for hint in prose.volumes(project):
+        click.echo(f"hint: {hint}", err=True)
     refuse(problems, "the pages")
     click.echo(f"{len(project.pages())} pages are in order", err=as_json)
 

@@ -14,20 +14,21 @@ from handbook.site import anatomy, introductions, sentences, source
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 from handbook.site.prose_rules import HANGUL, RULES, Finding
-from handbook.site.terms import Term
+from handbook.site.terms import Term, other_forms
 
 WAIVER = re.compile(r"[ \t]*<!--\s*prose:\s*(?P<reason>.*?)\s*-->")
 SHORTEST_REASON = 10
 BOX = re.compile(r"^(?P<indent>\s*)!{3}\s")
-BLOCK_BOX = re.compile(r"^(?P<indent>\s*)/{3,}\s*(?!cell\b|figure\b|predict\b|details\b|tab\b)\w")
-BLOCK_END = re.compile(r"^\s*/{3,}\s*$")
+BLOCK_BOX = re.compile(
+    r"^\s*(?P<slashes>/{3,})\s*(?!(?:cell|figure|predict|details|tab|caption|html)\b)\w"
+)
 VOLUME = range(900, 1601)
 
 
 def check_page(page: str, text: str, terms: Sequence[Term]) -> list[Problem]:
     """Everything wrong in the prose of one page; topics introduce their terms."""
     introduced = terms if anatomy.kind(page) == "topic" else ()
-    return [_problem(f"docs/{page}", found) for found in check(text, introduced)]
+    return [_problem(f"docs/{page}", found) for found in check(text, introduced, terms)]
 
 
 def check_lab(lab: Notebook, terms: Sequence[Term]) -> list[Problem]:
@@ -36,7 +37,8 @@ def check_lab(lab: Notebook, terms: Sequence[Term]) -> list[Problem]:
     known = frozenset[str]()
     for cell in lab.cells:
         if cell.kind == "markdown":
-            found = check(cell.source, [term for term in terms if term.term not in known])
+            unknown = [term for term in terms if term.term not in known]
+            found = check(cell.source, unknown, terms)
             known |= introductions.mentioned(sentences.read(cell.source), terms)
             problems += [_problem(f"notebooks/{lab.name}.ipynb#{cell.id}", f) for f in found]
     return problems
@@ -46,47 +48,49 @@ def _problem(file: str, found: Finding) -> Problem:
     return Problem(f"{file}:{found.line}", found.what, found.next_step)
 
 
-def check(text: str, terms: Sequence[Term] = ()) -> list[Finding]:
+def check(text: str, terms: Sequence[Term] = (), preferred: Iterable[Term] = ()) -> list[Finding]:
     """Everything wrong in a Markdown text, but for what is excused; and excuses nobody needs.
 
     Args:
         text: the whole source.
         terms: those that the text has to introduce.
+        preferred: those whose other forms it must not use.
     """
     read = sentences.read(text)
     found = [finding for sentence in read for rule in RULES for finding in rule(sentence)]
     found += introductions.check(read, terms)
     found += boxes(source.lines(text))
+    found += other_forms(source.lines(text), preferred)
     return list(excused(text, found))
 
 
 def boxes(lines: list[source.Line]) -> Iterator[Finding]:
     """Never two admonitions in a row: the second is not read any more."""
-    inside: str | None = None  # the indentation of the box that we are in
-    after = False
-    for line in lines:
-        if line.kind == "blank":
+    box: str | None = None  # how the box goes on: its indentation, or the slashes that close it
+    just_ended = False
+    for line in (line for line in lines if line.kind != "blank"):
+        if box is not None and box.startswith("/"):
+            if line.text.strip() == box:
+                box, just_ended = None, True
             continue
-        box = BOX.match(line.text)
-        block = BLOCK_BOX.match(line.text) if line.kind == "mark" else None
-        if inside is not None and not box and _within(line, inside):
-            continue
-        if inside == "///" and not BLOCK_END.match(line.text):
-            continue
-        if (box or block) and after:
-            yield Finding(
-                "boxes",
-                line.number,
-                line.number,
-                "two boxes stand in a row",
-                "join them, or put a sentence between them",
-            )
-        after = bool(box or block) or inside == "///"
-        inside = box["indent"] if box else "///" if block else None
+        if box is not None:
+            if line.text.startswith(box):
+                continue
+            just_ended = True
+        box = _opened(line)
+        if box and just_ended:
+            step = "join them, or put a sentence between them"
+            yield Finding("boxes", line.number, line.number, "two boxes stand in a row", step)
+        just_ended = False
 
 
-def _within(line: source.Line, indent: str) -> bool:
-    return indent != "///" and line.text.startswith(indent + "    ")
+def _opened(line: source.Line) -> str | None:
+    if line.kind != "mark":
+        return None
+    if found := BOX.match(line.text):
+        return found["indent"] + "    "
+    block = BLOCK_BOX.match(line.text)
+    return block["slashes"] if block else None
 
 
 def excused(text: str, found: Iterable[Finding]) -> Iterator[Finding]:

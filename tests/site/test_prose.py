@@ -144,7 +144,10 @@ BOX = '!!! note "바로잡음"\n    상자입니다.\n\n'
 BLOCK = "/// note | 바로잡음\n상자입니다.\n///\n\n"
 
 
-@pytest.mark.parametrize("text", [BOX * 2, BLOCK * 2, BOX + BLOCK, BLOCK + BOX])
+NESTED = "/// broken | 깨짐\n//// cell | a#b\n    part: output\n////\n///\n\n"
+
+
+@pytest.mark.parametrize("text", [BOX * 2, BLOCK * 2, BOX + BLOCK, BLOCK + BOX, NESTED * 2])
 def test_two_boxes_in_a_row_are_red(text: str) -> None:
     """However they are written."""
     assert rules(text) == ["boxes"]
@@ -155,6 +158,7 @@ def test_two_boxes_in_a_row_are_red(text: str) -> None:
     [
         BOX + "문장입니다.\n\n" + BOX,
         BLOCK + "## 제목 {#a}\n\n" + BLOCK,
+        NESTED + "문장입니다.\n\n" + NESTED,
         BOX + '??? question "몇 개입니까?"\n    네 개입니다.\n',
         "/// cell | a#b\n///\n\n/// cell | a#c\n///\n",
         '!!! note "바로잡음"\n    상자입니다.\n\n    상자 안의 둘째 문단입니다.\n',
