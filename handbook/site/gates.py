@@ -34,7 +34,6 @@ def check_page(project: Project, page: str) -> list[Problem]:
         *flowchart.check(file, text),
         *anatomy.check(project, page, text),
         *proofs.check(project, file, source.lines(text)),
-        *terms.check_page(project, page, text),
         *prose.check_page(page, text, terms.load(project)),
     ]
 
@@ -49,7 +48,7 @@ def check_pages(project: Project) -> list[Problem]:
 def check_lab(project: Project, name: str) -> list[Problem]:
     """Everything wrong in a lab's prose; `handbook labs check` looks at the rest."""
     lab = project.lab(name)
-    return [*terms.check_lab(project, lab), *prose.check_lab(lab, terms.load(project))]
+    return prose.check_lab(lab, terms.load(project))
 
 
 def embedded(project: Project) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -109,7 +110,9 @@ def expand(index: Index, terms: Iterable[Term], keywords: Mapping[str, list[str]
 def _location(page: str) -> str:
     """Where the site has a page: `events/outbox.md#relay` at `events/outbox/#relay`."""
     file, mark, anchor = page.partition("#")
-    return file.removesuffix(".md").removesuffix("index").rstrip("/") + "/" + mark + anchor
+    folder, name = posixpath.split(file)
+    address = folder if name == "index.md" else file.removesuffix(".md")
+    return (f"{address}/" if address else "") + mark + anchor
 
 
 def _section(entry: Index, terms: list[Term], wanted: Mapping[str, list[str]]) -> Index:

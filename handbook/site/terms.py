@@ -19,19 +19,17 @@ from typing import Any
 import yaml
 
 from handbook.errors import CheckFailedError
-from handbook.notebooks.store import Notebook
 from handbook.site import schema as schemas
 from handbook.site import source
 from handbook.site.problems import Problem
 from handbook.site.project import Project
+from handbook.site.prose_rules import Finding
 
 FILE = "docs/_data/terms.yml"
 SCHEMA = "docs/_data/schema/terms.schema.json"
 
 # What a reader sees only as code, as an address, as an attribute or not at all.
 NOT_PROSE = re.compile(r"(`+).*?\1|(?<=\])\([^)]*\)|<[^>]*>|\{[^}]*\}|https?://\S+")
-WAIVER = re.compile(r"<!--\s*terms:(?P<reason>.*?)-->")
-SHORTEST_REASON = 10
 # The glossary's groups: initial consonants in Unicode's order, the doubled ones with the plain.
 INITIALS = "ㄱㄱㄴㄷㄷㄹㅁㅂㅂㅅㅅㅇㅈㅈㅊㅋㅌㅍㅎ"
 FIRST_INITIAL = 0x1100
@@ -145,44 +143,19 @@ def _where(project: Project, term: Term) -> str:
     return f"{FILE}:{next(numbers, 1)}"
 
 
-# The gate
+# The gate, a rule of `handbook.site.prose`
 
 
-def check_page(project: Project, page: str, text: str) -> Iterator[Problem]:
-    """Forms on a page that have a preferred one. `page` is relative to `docs/`."""
-    terms = load(project)
-    for line in source.lines(text):
-        if line.kind not in {"code", "blank"}:
-            yield from _check_line(terms, f"docs/{page}:{line.number}", line.text)
-
-
-def check_lab(project: Project, lab: Notebook) -> Iterator[Problem]:
-    """The same for the prose of a lab."""
-    terms = load(project)
-    for cell in lab.cells:
-        for line in source.lines(cell.source) if cell.kind == "markdown" else ():
-            if line.kind not in {"code", "blank"}:
-                for problem in _check_line(terms, f"notebooks/{lab.name}.ipynb", line.text):
-                    what = f"cell `{cell.id}`: {problem.what}"
-                    yield Problem(problem.where, what, problem.next_step)
-
-
-def _check_line(terms: Iterable[Term], where: str, line: str) -> Iterator[Problem]:
-    prose = NOT_PROSE.sub(" ", line)
-    found = [(form, term) for term in terms for form in term.refused if _written(form, prose)]
-    waiver = WAIVER.search(line)
-    if waiver is None:
-        for form, term in found:
-            yield Problem(
-                where,
-                f"«{form}» is called «{term.term}» here",
-                f"write {term.term}; where the other form is meant, "
-                "end the line with `<!-- terms: the reason -->`",
-            )
-    elif len(waiver["reason"].strip()) < SHORTEST_REASON:
-        yield Problem(where, "`<!-- terms: … -->` gives no reason", "say in a sentence why")
-    elif not found:
-        yield Problem(where, "`<!-- terms: … -->` excuses nothing", "remove it")
+def other_forms(lines: Iterable[source.Line], terms: Iterable[Term]) -> Iterator[Finding]:
+    """Forms in a text that have a preferred one, in headings, tables and titles as well."""
+    known = list(terms)
+    for line in lines:
+        prose = NOT_PROSE.sub(" ", line.text) if line.kind not in {"code", "blank"} else ""
+        for term in known if prose else ():
+            for form in term.refused:
+                if _written(form, prose):
+                    what = f"«{form}» is called «{term.term}» here"
+                    yield Finding("term", line.number, line.number, what, f"write {term.term}")
 
 
 def _written(form: str, prose: str) -> bool:
