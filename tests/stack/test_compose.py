@@ -320,8 +320,9 @@ def role_facts(conn: psycopg.Connection, name: str) -> list[tuple[object, ...]]:
         [name],
     ).fetchall()
     groups = conn.execute(
+        # The roles that labs made meanwhile are groups of their maker too.
         "SELECT roleid::regrole::text, admin_option FROM pg_auth_members"
-        " WHERE member = %s::regrole ORDER BY 1",
+        " WHERE member = %s::regrole AND roleid::regrole::text LIKE 'pg!_%%' ESCAPE '!' ORDER BY 1",
         [name],
     ).fetchall()
     access = conn.execute(
