@@ -18,7 +18,15 @@ from handbook.site import coverage, csp, gates, links
 from handbook.site.problems import Problem, refuse
 from handbook.site.project import Project
 
-SOURCES = ("mkdocs.yml", "package-lock.json", "docs", "notebooks", "snippets", "theme", "handbook/site")
+SOURCES = (
+    "mkdocs.yml",
+    "package-lock.json",
+    "docs",
+    "notebooks",
+    "snippets",
+    "theme",
+    "handbook/site",
+)
 STAMP = "site-sources.txt"
 FRESH = "site-"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handbook.site import card, front_matter, generated, proofs
+from handbook.site import card, front_matter, generated, proofs, prose
 
 
 def complete(markdown: str, place: generated.Place) -> str:
@@ -16,5 +16,6 @@ def complete(markdown: str, place: generated.Place) -> str:
     values = front_matter.read((project.docs / place.page).read_text("utf-8"))
     if shown := card.of_page(project, place.page, values, place.proof, place.to):
         markdown = card.insert(markdown, shown)
+    markdown = prose.without_excuses(markdown)
     linked = proofs.render(project, markdown, proofs.address(place.page, place.repository))
     return generated.fill(linked, place)

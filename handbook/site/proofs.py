@@ -21,6 +21,7 @@ from handbook.site.problems import Problem
 from handbook.site.project import Project
 
 LIST = "reference/tests.md"
+FIRST = "snippets"
 NODE = r"tests/[A-Za-z0-9_./-]+\.py::[A-Za-z0-9_]+(?:::[A-Za-z0-9_]+)*(?:\[[^\]\s]*\])?"
 # A test's name in the text, or as the target of a link; code spans are left alone.
 LINK = re.compile(rf"(?P<code>(?P<ticks>`+).+?(?P=ticks))|(?P<target>\]\()?\btest:(?P<node>{NODE})")
@@ -59,8 +60,9 @@ def tests(file: Path, root: Path) -> list[Test]:
 
 
 def all_tests(project: Project) -> list[Test]:
-    """Every test of the checkout, by file."""
-    files = sorted((project.root / "tests").rglob("test_*.py"))
+    """Every test of the checkout, by file; first those that the claims of pages rest on."""
+    folder = project.root / "tests"
+    files = sorted(folder.rglob("test_*.py"), key=lambda file: (file.parent.name != FIRST, file))
     return [test for file in files for test in tests(file, project.root)]
 
 

@@ -17,6 +17,7 @@ from handbook.site.prose_rules import HANGUL, RULES, Finding
 from handbook.site.terms import Term, other_forms
 
 WAIVER = re.compile(r"[ \t]*<!--\s*prose:\s*(?P<reason>.*?)\s*-->")
+EXCUSE = re.compile(r"[ \t]*<!--\s*(?:prose|terms):.*?-->")
 SHORTEST_REASON = 10
 BOX = re.compile(r"^(?P<indent>\s*)!{3}\s")
 BLOCK_BOX = re.compile(
@@ -120,8 +121,12 @@ def _excuses(text: str) -> Iterator[tuple[int, str]]:
 
 
 def without_excuses(markdown: str) -> str:
-    """The text as it is published."""
-    return WAIVER.sub("", markdown)
+    """The text as it is published: without what is written for the gates."""
+    coded = {line.number for line in source.lines(markdown) if line.kind == "code"}
+    return "\n".join(
+        line if number in coded else EXCUSE.sub("", line)
+        for number, line in enumerate(markdown.split("\n"), start=1)
+    )
 
 
 def syllables(text: str) -> int:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from handbook.site import anatomy, new_page
+from handbook.site import anatomy, generated, new_page
 from handbook.site.problems import Problem
 from handbook.site.project import Project
 
@@ -238,6 +238,8 @@ def test_a_page_is_free_of_the_form_when_it_says_why(project: Project, page: str
     assert check(project, free) == []
     (project.docs / PAGE).write_text(free, "utf-8")
     assert (PAGE, "anatomy", REASON) in anatomy.waivers(project)
+    shown = generated.waivers(generated.Place(project, {}, "reference/coverage.md"))
+    assert f"| [events/whole](../events/whole.md) | `anatomy` | {REASON} |" in shown.splitlines()
 
 
 def test_a_decision_is_green_when_its_headings_are_in_order(project: Project) -> None:

@@ -132,6 +132,12 @@ def test_list_holds_every_test_under_its_file(checkout: Project) -> None:
     assert "<dd>Nothing is &quot;lost&quot;.</dd>" in shown
 
 
+def test_list_begins_with_what_pages_rest_on(checkout: Project) -> None:
+    """The subject before the tooling."""
+    (checkout.root / "tests/test_a.py").write_text("def test_a() -> None:\n    pass\n", "utf-8")
+    assert [test.file for test in proofs.all_tests(checkout)][-1] == "tests/test_a.py"
+
+
 def test_a_change_of_the_file_is_seen(checkout: Project) -> None:
     """While the site is served, tests come and go."""
     file = Path(checkout.root / "tests/snippets/test_relay.py")

@@ -134,6 +134,7 @@ def test_a_finding_is_excused_when_its_line_says_why() -> None:
     """The comment is for the gate; it is not published."""
     assert prose.check(EXCUSED) == []
     assert "prose:" not in prose.without_excuses(EXCUSED)
+    assert prose.without_excuses(f"```text\n{EXCUSED}\n```") == f"```text\n{EXCUSED}\n```"
     assert rules(EXCUSED.replace("화면에 나오는 말을 인용합니다", "인용")) == ["excuse"]
     assert rules(EXCUSED.replace("말하겠습니다", "말합니다")) == ["excuse"]
     other_line = EXCUSED.replace(" <!--", "\n다음 줄입니다. <!--")
