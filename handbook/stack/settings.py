@@ -40,8 +40,7 @@ KAFKA_VERSION = next(jar.version for jar in locked_jars() if jar.artifact == "ka
 SUPERUSER = "postgres"
 TOOLING = "handbook"
 TOOLING_ATTRIBUTES = "LOGIN CREATEDB CREATEROLE"
-# pg_signal_backend: DROP DATABASE … WITH (FORCE) must be able to end an autovacuum worker.
-TOOLING_MEMBER_OF = ("pg_monitor", "pg_signal_backend")
+TOOLING_MEMBER_OF = ("pg_monitor",)
 # Nobody connects to these but the tooling role and the superuser.
 CLOSED_DATABASES = ("postgres", "template1")
 
