@@ -24,6 +24,7 @@ SOURCES = (
     "docs",
     "notebooks",
     "snippets",
+    "tests",
     "theme",
     "handbook/site",
 )
