@@ -36,7 +36,7 @@ TEXT = re.compile(r"^\s*accDescr(:\s*\S|\s*\{)")
 def fence(source: str, _language: str, css_class: str, _options: Any, _md: Any, **_: Any) -> str:
     """The chart as a page carries it; a custom fence of `pymdownx.superfences`."""
     code = escape(source, quote=False)
-    return f'<figure class="{css_class}"><pre><code>{code}</code></pre></figure>'
+    return f'<figure class="{css_class}" tabindex="0"><pre><code>{code}</code></pre></figure>'
 
 
 def check(file: str, text: str) -> Iterator[Problem]:
@@ -74,7 +74,7 @@ def _charts(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def shown(html: str) -> bool:
     """Whether the page has a chart."""
-    return f'<figure class="{CLASS}">' in html
+    return f'<figure class="{CLASS}" ' in html
 
 
 def install(assets: Path, theme: Path, site: Path) -> None:

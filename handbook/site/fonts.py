@@ -30,6 +30,7 @@ NAMES = (1, 3, 4, 6, 16)
 # Typed into code and search at any time; and what transcripts draw boxes and arrows with.
 ALWAYS = "".join(map(chr, range(0x20, 0x7F))) + "─│┌┐└┘├┤┬┴┼→←↑↓…·«»✓✗×–—"
 KEPT_CUTS = 24
+FIRST_SCREEN = 1200
 
 FACE = re.compile(r"@font-face\s*\{[^}]*\}")
 FILE = re.compile(r"url\(\./woff2-dynamic-subset/([^)]+)\)")
@@ -37,6 +38,8 @@ RANGE = re.compile(r"unicode-range:([^;}]+)")
 TAG = re.compile(r"<[^>]*>")
 CODE = re.compile(r"<(code|samp|kbd)\b[^>]*>(.*?)</\1>", re.DOTALL)
 NOT_SHOWN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
+LINK = re.compile(rf'<link rel="stylesheet" href="(?P<root>[^"]*){SHEET}">')
+PRELOAD = '<link rel="preload" href="{}" as="font" type="font/woff2" crossorigin>'
 CODE_FACE = """@font-face {
   font-family: "%s";
   font-display: swap;
@@ -53,32 +56,44 @@ class Face:
     file: str
     characters: tuple[range, ...]
 
-    def needed(self, used: Iterable[int]) -> bool:
+    def has(self, used: Iterable[int]) -> bool:
         """Whether it holds any of these characters."""
         return any(one in part for one in used for part in self.characters)
 
 
 def install(assets: Path, site: Path) -> None:
     """Put the fonts that the built pages need, and their style sheet, into the site."""
-    pages = [NOT_SHOWN.sub("", path.read_text("utf-8")) for path in site.rglob("*.html")]
+    pages = {path: path.read_text("utf-8") for path in site.rglob("*.html")}
     folder = site / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    rules = []
-    used = sorted({ord(character) for page in pages for character in text(page)})
-    for face in faces((assets / TEXT_SHEET).read_text("utf-8")):
-        if face.needed(used):
-            shutil.copy(assets / TEXT_FILES / face.file, folder)
-            rules.append(face.rule)
+    used = {ord(one) for html in pages.values() for one in unescape(html)}
+    chosen = [face for face in faces((assets / TEXT_SHEET).read_text("utf-8")) if face.has(used)]
+    cut = code_font(assets / CODE_FILE, {one for html in pages.values() for one in code(html)})
+    for file in (cut, *(assets / TEXT_FILES / face.file for face in chosen)):
+        shutil.copy(file, folder)
     shutil.copy(assets / TEXT_LICENSE, folder / "pretendard-OFL.txt")
-    cut = code_font(assets / CODE_FILE, {one for page in pages for one in code(page)})
-    shutil.copy(cut, folder)
-    rules.append(CODE_FACE % (CODE_FAMILY, cut.name))
+    rules = [*(face.rule for face in chosen), CODE_FACE % (CODE_FAMILY, cut.name)]
     (site / SHEET).write_text("\n".join(rules), "utf-8")
+    for path, html in pages.items():
+        path.write_text(with_preloads(html, chosen, cut.name), "utf-8")
 
 
-def text(html: str) -> str:
-    """What a page shows, its attributes (labels, titles) included."""
-    return unescape(html)
+def with_preloads(html: str, chosen: Iterable[Face], code_file: str) -> str:
+    """The page asking at once for what its first screen shows: else text moves when it comes."""
+    if not (link := LINK.search(html)):
+        return html
+    used = set(map(ord, first_screen(html)))
+    files = [face.file for face in chosen if face.has(used)]
+    files += [code_file] if CODE.search(html) else []
+    loads = [PRELOAD.format(f"{link['root']}{FOLDER}/{file}") for file in files]
+    return html.replace(link[0], "\n    ".join([*loads, link[0]]), 1)
+
+
+def first_screen(html: str) -> str:
+    """Header, navigation, contents, and the article's beginning."""
+    shell, _, article = NOT_SHOWN.sub("", html.partition("<body")[2]).partition("<article")
+    beginning = TAG.sub("", article.partition(">")[2])[:FIRST_SCREEN]
+    return unescape(TAG.sub("", shell) + beginning)
 
 
 def code(html: str) -> str:

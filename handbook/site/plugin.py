@@ -25,6 +25,7 @@ from handbook.site import (
     provenance,
     search,
     shell,
+    tables,
     terms,
 )
 from handbook.site.problems import Problem, ordered
@@ -67,6 +68,7 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         for name in self.project.labs():
             path = self.project.notebooks / f"{name}.ipynb"
             files.append(LabFile.generated(config, f"{LABS}/{name}.ipynb", abs_src_path=str(path)))
+            self.problems += gates.check_lab(self.project, name)
         shell.add_files(files, config, self.project)
         return files
 
@@ -84,9 +86,9 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
 
     @event_priority(100)
     def on_page_content(self, html: str, *, page: Page, files: Files, **_: Any) -> str | None:
-        """Give a lab the site's own markup, anchors and table of contents."""
+        """Give a lab the site's own markup, anchors and table of contents; tables their form."""
         if not page.file.src_uri.endswith(".ipynb"):
-            return None
+            return tables.improve(html)
         name = posixpath.basename(page.file.src_uri).removesuffix(".ipynb")
         lab = lab_page.convert(
             html,
@@ -97,7 +99,8 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         page.toc = get_toc(lab.toc)  # type: ignore[arg-type]
         page.title = lab.title or name
         page.present_anchor_ids = lab.ids
-        return lab.content
+        page.meta["search"] = {"boost": search.LAB_BOOST}
+        return tables.improve(lab.content)
 
     def on_page_context(self, context: Any, *, page: Page, config: MkDocsConfig, **_: Any) -> Any:
         """Every page knows where it is mended."""

@@ -21,9 +21,13 @@ MADE_INTO_OTHERS = (f"{styles.SOURCES}/", f"{flowchart.SOURCES}/", f"{search.SOU
 
 
 def configure(config: MkDocsConfig, project: Project) -> None:
-    """Name the style sheet by its content; find out whether there are fonts of our own."""
-    name = styles.name(styles.join(theme_of(project)))
-    config.extra_css = [name if path == styles.PLACE else path for path in config.extra_css]
+    """Address our files by their content; find out whether there are fonts of our own."""
+    theme = theme_of(project)
+    sheet = styles.versioned(styles.PLACE, styles.join(theme))
+    config.extra_css = [sheet if path == styles.PLACE else path for path in config.extra_css]
+    for script in config.extra_javascript:
+        if not isinstance(script, str) and (theme / script.path).is_file():
+            script.path = styles.versioned(script.path, (theme / script.path).read_text("utf-8"))
     packages = assets.get(project.root)
     config.extra["assets"] = str(packages) if packages else ""
     config.extra["fonts_css"] = fonts.SHEET if packages else ""
@@ -40,7 +44,7 @@ def add_files(files: Files, config: MkDocsConfig, project: Project) -> None:
     for file in [file for file in files if file.src_uri.startswith(MADE_INTO_OTHERS)]:
         files.remove(file)
     content = styles.join(theme_of(project))
-    files.append(File.generated(config, styles.name(content), content=content))
+    files.append(File.generated(config, styles.PLACE, content=content))
 
 
 def edit_url(page: Page, config: MkDocsConfig) -> str | None:

@@ -1,6 +1,6 @@
 """The one style sheet of ours: the partials in `theme/styles/`, in name order, as one file.
 
-Its name carries the hash of its content, so that a browser never shows a new page in old clothes.
+Pages ask for it by its content's hash, so that a browser never shows a new page in old clothes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ def join(theme: Path) -> str:
     return "\n".join(COMMENT.sub("", path.read_text("utf-8")).strip() for path in partials) + "\n"
 
 
-def name(content: str) -> str:
-    """The file's address on the site."""
-    key = hashlib.sha256(content.encode()).hexdigest()[:8]
-    return PLACE.replace(".css", f".{key}.css")
+def versioned(place: str, content: str) -> str:
+    """The address of a file, different for each content."""
+    return f"{place}?v={hashlib.sha256(content.encode()).hexdigest()[:8]}"
