@@ -48,7 +48,7 @@ for work in range(3):
     lab.execute("INSERT INTO entry VALUES (%s, 'left')", [work])
 trace.add("course", "local", "왼쪽 행을 씁니다")
 trace.add("course", "commit", "커밋")
-trace.add("course", "crash", "중단")
+trace.add("course", "local", "멈춥니다")
 trace.save()
 alone = lab.value(ALONE)
 assert alone == 3

@@ -177,18 +177,21 @@ def _with_lab(project: Project, proofs: list[Proof]) -> dict[str, str]:
     broken, *fixed = proofs
     trace = _trace(project, broken.ref.partition("#")[0])
     picture = PICTURE.format(trace=trace) if trace else ""
-    number = int(broken.number)
     return {
         **WORDS,
-        "what-breaks": BROKEN.format(
-            picture=picture, proof=broken, other=number + 1, another=number + 2
-        ),
+        "what-breaks": BROKEN.format(picture=picture, proof=broken, choices=_choices(broken)),
         "how-to-fix": "\n\n".join([FIXED, *(f"/// cell | {proof.ref}\n///" for proof in fixed)]),
         "guarantees": GUARANTEES.format(proof=f"[실습의 셀]({fixed[-1].link})"),
         "questions": QUESTIONS.format(
             answer=f"{broken.number}입니다. [실습의 셀]({broken.link})에서 확인합니다."
         ),
     }
+
+
+def _choices(proof: Proof) -> str:
+    """Nothing, what was printed, and twice as much."""
+    right = int(proof.number)
+    return "\n".join(f"- {choice}" for choice in ((0, right, 2 * right) if right else (0, 1, 2)))
 
 
 def _without_lab() -> dict[str, str]:
@@ -224,9 +227,7 @@ BROKEN = (
 
 실습의 셀은 `{proof.name}`을 얼마로 출력합니까?
 
-- {proof.number}
-- {other}
-- {another}
+{choices}
 
 왜 그런지 적습니다.
 ///
