@@ -73,13 +73,13 @@
   }
 
   // The index word with the fewest wrong letters, and among those the most common one. One letter
-  // may be wrong in a word of 4 to 7, two in a longer one.
+  // in four may be wrong, and three at most.
   function nearest(word) {
     const wanted = letters(word)
     const typing = spelled.findIndex((other) => other.startsWith(wanted)) // 아웃바 of 아웃박스
     if (typing >= 0) return words[typing]
     let best = -1
-    let least = wanted.length < 4 ? 0 : wanted.length < 8 ? 1 : 2
+    let least = Math.min(wanted.length >> 2, 3)
     spelled.forEach((other, i) => {
       if (!least || Math.abs(other.length - wanted.length) > least) return
       const wrong = distance(wanted, other)
