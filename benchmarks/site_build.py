@@ -26,7 +26,8 @@ from handbook import paths
 
 PLANNED_LABS = 18
 RESULT = Path(__file__).parent / "results" / "site_build.json"
-COPIED = ("docs", "theme", "snippets", "notebooks")
+FOLDERS = ("docs", "theme", "snippets", "notebooks", "tests")
+FILES = ("mkdocs.yml", "package.json", "package-lock.json")
 MEASURE = """
 import json, sys, time
 from pathlib import Path
@@ -39,9 +40,10 @@ print(json.dumps({"cpu": time.process_time(), "wall": time.perf_counter() - floa
 
 def checkout(folder: Path, labs: int) -> Path:
     """A copy of the site's sources with at least this many labs."""
-    for name in COPIED:
+    for name in FOLDERS:
         shutil.copytree(paths.ROOT / name, folder / name)
-    shutil.copy(paths.ROOT / "mkdocs.yml", folder)
+    for name in FILES:
+        shutil.copy(paths.ROOT / name, folder)
     first = next(iter(sorted((folder / "notebooks").glob("*.ipynb"))))
     text = first.read_text("utf-8")
     for number in range(60, 60 + labs - len(list((folder / "notebooks").glob("*.ipynb")))):
