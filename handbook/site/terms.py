@@ -182,9 +182,10 @@ def glossary(terms: Iterable[Term], to_page: str) -> str:
     groups: dict[str, list[Term]] = defaultdict(list)
     for term in sorted(terms, key=_alphabetical):
         groups[term.initial].append(term)
-    parts = [" · ".join(f"[{initial}](#{GROUPS[initial]})" for initial in groups)]
+    letters = " ".join(f"[{initial}](#{GROUPS[initial]})" for initial in groups)
+    parts = [f"{letters}\n{{ .term-index }}"]
     for initial, members in groups.items():
-        parts.append(f"## {initial} {{#{GROUPS[initial]}}}")
+        parts.append(f"## {initial} {{#{GROUPS[initial]} .term-group}}")
         parts += [_entry(term, posixpath.dirname(to_page) or ".") for term in members]
     return "\n\n".join(parts)
 
@@ -195,14 +196,16 @@ def _alphabetical(term: Term) -> tuple[bool, str]:
 
 
 def _entry(term: Term, folder: str) -> str:
-    english = "" if term.english == term.term else f" ({term.english})"
-    notes = [f"이 핸드북에서는 {_quoted(term.avoid)} 대신 씁니다."] if term.avoid else []
+    english = "" if term.english == term.term else f' <span lang="en">({term.english})</span>'
+    notes = [f"{_quoted(term.avoid)} 대신 씁니다."] if term.avoid else []
     if term.coined:
         notes.append("한국어 기술 문서에서 아직 널리 쓰이지 않는 말입니다.")
     if term.page:
         notes.append(f"[설명하는 페이지]({posixpath.relpath(term.page, folder)})")
-    lines = [f"### {term.term}{english} {{#{term.anchor}}}", term.meaning]
-    return "\n\n".join([*lines, " ".join(notes)] if notes else lines)
+    lines = [f"### {term.term}{english} {{#{term.anchor} .term}}", term.meaning]
+    if notes:
+        lines.append(" ".join(notes) + "\n{ .term-note }")
+    return "\n\n".join(lines)
 
 
 def _quoted(forms: Iterable[str]) -> str:

@@ -167,16 +167,16 @@ def test_glossary_lists_every_term_in_order_when_it_is_made() -> None:
     text = terms.glossary([kafka, outbox, DEADLOCK], "reference/glossary.md")
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings == [
-        "## ㄱ {#giyeok}",
-        "### 교착 상태 (deadlock) {#deadlock}",
-        "## ㅇ {#ieung}",
-        "### 아웃박스 (outbox) {#outbox}",
-        "## A {#latin}",
-        "### Kafka (Apache Kafka) {#apache-kafka}",
+        "## ㄱ {#giyeok .term-group}",
+        '### 교착 상태 <span lang="en">(deadlock)</span> {#deadlock .term}',
+        "## ㅇ {#ieung .term-group}",
+        '### 아웃박스 <span lang="en">(outbox)</span> {#outbox .term}',
+        "## A {#latin .term-group}",
+        '### Kafka <span lang="en">(Apache Kafka)</span> {#apache-kafka .term}',
     ]
     assert "«데드락» 대신" in text
     assert "(../events/outbox.md#a)" in text
-    assert text.startswith("[ㄱ](#giyeok) · [ㅇ](#ieung) · [A](#latin)\n")
+    assert text.startswith("[ㄱ](#giyeok) [ㅇ](#ieung) [A](#latin)\n")
 
 
 def test_doubled_consonants_stand_with_the_plain_when_terms_are_grouped() -> None:
