@@ -140,15 +140,22 @@ class _Words:
 
     def __init__(self, markup: str) -> None:
         self.text = html.unescape(TAG.sub(" ", markup)).lower()
-        self.joined = BETWEEN.sub("", self.text)
+        self.joined = _joined(self.text)
 
     def hold(self, form: str) -> bool:
         """Whether it has the form's letters, however they are spaced: a quick look."""
-        return BETWEEN.sub("", form.lower()) in self.joined
+        return _joined_form(form) in self.joined
 
     def mean(self, form: str) -> bool:
         """Whether it has the form as a word of its own."""
         return self.hold(form) and _pattern(form).search(self.text) is not None
+
+
+def _joined(text: str) -> str:
+    return BETWEEN.sub("", text.lower())
+
+
+_joined_form = cache(_joined)
 
 
 @cache

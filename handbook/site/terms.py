@@ -71,7 +71,7 @@ class Term:
         """Its id on the glossary page."""
         return re.sub(r"[^a-z0-9]+", "-", self.english.lower())
 
-    @property
+    @cached_property
     def forms(self) -> tuple[str, ...]:
         """Every word that means it, the preferred one first."""
         return tuple(dict.fromkeys((self.term, self.english, *self.synonyms, *self.avoid)))
