@@ -126,13 +126,11 @@ def _section(entry: Index, terms: list[Term], wanted: Mapping[str, list[str]]) -
 
 def _others(words: _Words, terms: Iterable[Term]) -> list[str]:
     """For every term that is meant, the forms that are not there yet."""
-    return [
-        form
-        for term in terms
-        if any(words.mean(form) for form in term.forms)
-        for form in term.forms
-        if not words.hold(form)
-    ]
+    added: list[str] = []
+    for term in terms:
+        meant = {form for form in term.forms if words.mean(form)}
+        added += [form for form in term.forms if meant and form not in meant]
+    return added
 
 
 class _Words:
@@ -142,13 +140,9 @@ class _Words:
         self.text = html.unescape(TAG.sub(" ", markup)).lower()
         self.joined = _joined(self.text)
 
-    def hold(self, form: str) -> bool:
-        """Whether it has the form's letters, however they are spaced: a quick look."""
-        return _joined_form(form) in self.joined
-
     def mean(self, form: str) -> bool:
-        """Whether it has the form as a word of its own."""
-        return self.hold(form) and _pattern(form).search(self.text) is not None
+        """Whether it has the form as a word of its own; most have not even its letters."""
+        return _joined_form(form) in self.joined and bool(_pattern(form).search(self.text))
 
 
 def _joined(text: str) -> str:

@@ -50,6 +50,11 @@ def test_a_section_is_left_alone_when_it_means_no_term() -> None:
     assert expanded("검사", "<p>모두 통과합니다.</p>", OUTBOX, SAGA) == section
 
 
+def test_a_form_is_added_when_its_letters_stand_in_another_word_only() -> None:
+    """A section on the 락 of a deadlock is found by lock."""
+    assert expanded("", "deadlock과 락", LOCK)["hx"] == "lock 잠금"
+
+
 @pytest.mark.parametrize(
     ("text", "term"),
     [
