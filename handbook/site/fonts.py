@@ -14,7 +14,9 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import unescape
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from handbook import paths
 
@@ -136,7 +138,7 @@ def code_font(source: Path, characters: Iterable[str]) -> Path:
 
 def _cut(source: Path, characters: str, target: Path) -> None:
     # Slow to import, and needed only when a page shows a character for the first time.
-    from fontTools import subset  # type: ignore[import-untyped]
+    subset: Any = import_module("fontTools.subset")
 
     options = subset.Options(
         flavor="woff2",
