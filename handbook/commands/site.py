@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--strict/--no-strict", default=True, help="Treat warnings as errors (default).")
-def build(strict: bool) -> None:
+@click.option("--strict-assets", is_flag=True, help="Fail without the site's own fonts (CI does).")
+def build(strict: bool, strict_assets: bool) -> None:
     """Build the site into site/ and check its links; a failing build leaves the old site."""
+    from handbook.site import assets
     from handbook.site import build as builder
     from handbook.site.project import Project
 
+    if strict_assets:
+        assets.require()
     built = builder.build(Project(), strict=strict)
     click.echo(f"{built.pages} pages in {built.seconds:.1f} s")
 

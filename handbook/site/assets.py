@@ -76,6 +76,11 @@ def is_required() -> bool:
     return any(os.environ.get(name, "") not in {"", "0", "false"} for name in REQUIRED)
 
 
+def require() -> None:
+    """Let builds of this process fail where they would do without the packages."""
+    os.environ[REQUIRED[0]] = "1"
+
+
 def ensure(root: Path, say: Say) -> Path:
     """The folder of the packages, fetched when it is not there.
 

@@ -147,14 +147,13 @@ def _cut(source: Path, characters: str, target: Path) -> None:
         drop_tables=["FFTM", "GSUB", "GPOS", "GDEF"],
         name_IDs=[*COPYRIGHT_AND_LICENSE, *NAMES],
     )
-    font = subset.load_font(source, options)
-    names = font["name"]
-    for record in [record for record in names.names if record.nameID in NAMES]:
-        record.string = CODE_FAMILY.replace(" ", "") if record.nameID == 6 else CODE_FAMILY
-    cutter = subset.Subsetter(options)
-    cutter.populate(text=characters)
-    cutter.subset(font)
     # Two builds may cut the same font at once: the later rename wins.
     part = target.with_suffix(f".{os.getpid()}.part")
-    subset.save_font(font, part, options)
+    with subset.load_font(source, options) as font:
+        for record in [record for record in font["name"].names if record.nameID in NAMES]:
+            record.string = CODE_FAMILY.replace(" ", "") if record.nameID == 6 else CODE_FAMILY
+        cutter = subset.Subsetter(options)
+        cutter.populate(text=characters)
+        cutter.subset(font)
+        subset.save_font(font, part, options)
     part.rename(target)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
+from visits import ARGUMENTS
 
 from handbook import paths
-from handbook.site import build
+from handbook.site import build, server
 from handbook.site.project import Project
 
 SMALL = Path(__file__).parent / "fixtures" / "project"
@@ -50,3 +55,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = copy_project(tmp_path_factory.mktemp("built") / "checkout")
     build.build(project)
     return project
+
+
+# For one module at a time: while it lives, no other event loop can run in this process.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The machine's own Chromium."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("no Chromium: install it (`make browser`) or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def handbook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """The handbook's own site, built and served: its folder and its address."""
+    folder = tmp_path_factory.mktemp("handbook") / "site"
+    build.render(Project(), folder)
+    running = server.listen(folder, 0, print)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield folder, running.url
+    running.shutdown()
+    running.server_close()

@@ -1,4 +1,5 @@
-/* Flow charts: Mermaid is loaded when the first of them comes near the window, or is printed. */
+/* Flow charts: Mermaid is loaded when the first of them comes near the window; at the latest when the
+   page is at rest, so that paper shows drawings, too. */
 const charts = [...document.querySelectorAll(".flow-chart")];
 const here = new URL(".", import.meta.url);
 let opened;
@@ -36,4 +37,5 @@ const near = new IntersectionObserver(
   { rootMargin: "800px" },
 );
 for (const chart of charts) near.observe(chart);
+addEventListener("load", () => setTimeout(() => charts.forEach(show), 2000));
 addEventListener("beforeprint", () => charts.forEach(show));

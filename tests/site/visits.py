@@ -1,0 +1,74 @@
+"""A reader's window in a real Chromium, and what went on in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = (390, 1280)
+SCHEMES = ("light", "dark")
+
+
+@dataclass
+class Visit:
+    """One page in the browser, and what went on meanwhile."""
+
+    page: Page
+    origin: str
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def foreign(self) -> list[str]:
+        """Requests that left the site."""
+        local = (self.origin, "data:", "blob:")
+        return [address for address in self.requests if not address.startswith(local)]
+
+    def open(self, path: str) -> None:
+        """Go there and wait until nothing is loading."""
+        self.page.goto(self.origin + path, wait_until="networkidle")
+
+
+def visit(
+    browser: Browser,
+    origin: str,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    scheme: str = "light",
+    bypass_csp: bool = False,
+) -> Visit:
+    """A fresh window. `bypass_csp` lets a test do what the pages forbid."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+        locale="ko-KR",
+        bypass_csp=bypass_csp,
+    )
+    seen = Visit(context.new_page(), origin)
+    seen.page.on("request", lambda request: seen.requests.append(request.url))
+    seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    seen.page.on(
+        "console",
+        lambda message: seen.errors.append(message.text) if message.type == "error" else None,
+    )
+    seen.page.set_default_timeout(15_000)
+    return seen
+
+
+def addresses(folder: Path) -> list[str]:
+    """Every page of the site, as a reader addresses it."""
+    pages = (path.relative_to(folder).as_posix() for path in folder.rglob("index.html"))
+    return sorted(page.removesuffix("index.html") for page in pages)
