@@ -65,7 +65,9 @@ def make(
 ) -> subprocess.CompletedProcess[str]:
     """Run `make` as a reader in a fresh shell does, with our uv on the PATH."""
     path = stubs(checkout.parent / "uv-bin", uv=f'exec "{UV}" "$@"')
-    clean = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "MAKEFLAGS")}
+    # Of the `make test` that may have started us, a reader's shell knows nothing.
+    ours = ("VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKE_TERMERR", "MAKE_TERMOUT")
+    clean = {k: v for k, v in os.environ.items() if k not in ours}
     clean |= {"PATH": path, "PYTHON": str(BASE)} | env
     return subprocess.run(
         [program, *arguments], cwd=checkout, env=clean, capture_output=True, text=True, check=False

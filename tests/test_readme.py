@@ -18,7 +18,7 @@ HANDBOOK = Path(sys.executable).with_name("handbook")
 
 def commands(text: str) -> set[str]:
     """Every `handbook …` command that the text shows, without its arguments."""
-    return {f"{found} --help" for found in re.findall(r"handbook ((?:labs )?[a-z]+)\b", text)}
+    return {f"{found} --help" for found in re.findall(r"[/`]handbook ((?:labs )?[a-z]+)\b", text)}
 
 
 def links(text: str) -> list[str]:
