@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from handbook.errors import CheckFailedError
 from handbook.site import coverage, csp, gates, links
@@ -54,8 +55,9 @@ def build(project: Project, *, strict: bool = True) -> Built:
         sources = fingerprint(project)
         fresh = project.build / f"{FRESH}{os.getpid()}"
         try:
-            render(project, fresh, strict=strict)
-            refuse([*links.check(fresh), *csp.check(fresh)], "the built site")
+            address = render(project, fresh, strict=strict)
+            problems = [*links.check(fresh, urlsplit(address).path), *csp.check(fresh)]
+            refuse(problems, "the built site")
             _swap(fresh, project.site)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -75,8 +77,11 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def render(project: Project, folder: Path, *, strict: bool = True) -> None:
+def render(project: Project, folder: Path, *, strict: bool = True) -> str:
     """Run MkDocs into `folder`.
+
+    Returns:
+        The address that the site will have; empty when it is not known.
 
     Raises:
         CheckFailedError: MkDocs refused, or warned in strict mode.
@@ -93,6 +98,7 @@ def render(project: Project, folder: Path, *, strict: bool = True) -> None:
             config.plugins.on_startup(command="build", dirty=False)
             mkdocs_build(config)
             config.plugins.on_shutdown()
+            return config.site_url or ""
         except (Abort, MkDocsException, SystemExit) as error:
             listed = "\n  ".join(said) or str(error)
             raise CheckFailedError(

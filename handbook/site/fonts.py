@@ -52,9 +52,10 @@ CODE_FACE = """@font-face {
 
 @dataclass(frozen=True)
 class Face:
-    """One `@font-face` of Pretendard: its rule, its file, the characters it is for."""
+    """One `@font-face` of Pretendard: its rule, its file here and there, what it is for."""
 
     rule: str
+    source: str
     file: str
     characters: tuple[range, ...]
 
@@ -69,10 +70,12 @@ def install(assets: Path, site: Path) -> None:
     folder = site / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     used = {ord(one) for html in pages.values() for one in unescape(html)}
-    chosen = [face for face in faces((assets / TEXT_SHEET).read_text("utf-8")) if face.has(used)]
+    every = faces((assets / TEXT_SHEET).read_text("utf-8"), assets.name)
+    chosen = [face for face in every if face.has(used)]
     cut = code_font(assets / CODE_FILE, {one for html in pages.values() for one in code(html)})
-    for file in (cut, *(assets / TEXT_FILES / face.file for face in chosen)):
-        shutil.copy(file, folder)
+    shutil.copy(cut, folder)
+    for face in chosen:
+        shutil.copy(assets / TEXT_FILES / face.source, folder / face.file)
     shutil.copy(assets / TEXT_LICENSE, folder / "pretendard-OFL.txt")
     rules = [*(face.rule for face in chosen), CODE_FACE % (CODE_FAMILY, cut.name)]
     (site / SHEET).write_text("\n".join(rules), "utf-8")
@@ -103,15 +106,21 @@ def code(html: str) -> str:
     return unescape(TAG.sub("", "".join(found[2] for found in CODE.finditer(html))))
 
 
-def faces(sheet: str) -> list[Face]:
-    """Pretendard's faces, their files beside the style sheet."""
+def faces(sheet: str, version: str) -> list[Face]:
+    """Pretendard's faces, their files beside the style sheet.
+
+    Args:
+        sheet: its own style sheet.
+        version: goes into the files' names, so that a browser may keep them for ever.
+    """
     found = []
-    for rule in FACE.findall(sheet):
+    for rule in map(str, FACE.findall(sheet)):
         file, ranges = FILE.search(rule), RANGE.search(rule)
         assert file, "Pretendard's style sheet has another form than that of the locked version"
         assert ranges, "Pretendard's style sheet has another form than that of the locked version"
-        small = re.sub(r"\s+", " ", FILE.sub(r"url(\1)", rule))
-        found.append(Face(small, file[1], tuple(map(_range, ranges[1].split(",")))))
+        name = f"{Path(file[1]).stem}.{version[:8]}.woff2"
+        rule = re.sub(r"\s+", " ", FILE.sub(f"url({name})", rule))
+        found.append(Face(rule, file[1], name, tuple(map(_range, ranges[1].split(",")))))
     return found
 
 

@@ -49,6 +49,7 @@ class Page(HTMLParser):
     ids: Counter[str] = field(default_factory=Counter)
     references: list[Reference] = field(default_factory=list)
     in_style: bool = False
+    base: str = "/"
 
     def __post_init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -60,7 +61,7 @@ class Page(HTMLParser):
         if "id" in values:
             self.ids[values["id"]] += 1
         for address, loads in _addresses(tag, values):
-            self.references.append(Reference(self.getpos()[0], address, loads))
+            self._refer(address, loads)
 
     def handle_endtag(self, tag: str) -> None:
         """Called by the parser."""
@@ -70,7 +71,12 @@ class Page(HTMLParser):
         """Called by the parser."""
         if self.in_style:
             for address in CSS_LOADS.findall(data):
-                self.references.append(Reference(self.getpos()[0], address, True))
+                self._refer(address, True)
+
+    def _refer(self, address: str, loads: bool) -> None:
+        if address.startswith(self.base):
+            address = f"/{address.removeprefix(self.base)}"
+        self.references.append(Reference(self.getpos()[0], address, loads))
 
 
 def _addresses(tag: str, values: dict[str, str]) -> Iterator[tuple[str, bool]]:
@@ -89,18 +95,24 @@ def _addresses(tag: str, values: dict[str, str]) -> Iterator[tuple[str, bool]]:
     yield from ((address, True) for address in CSS_LOADS.findall(values.get("style", "")))
 
 
-def check(site: Path) -> list[Problem]:
-    """Every broken, doubled or foreign thing in the built site."""
-    pages = {path.relative_to(site).as_posix(): read(path) for path in sorted(site.rglob("*.html"))}
+def check(site: Path, base: str = "/") -> list[Problem]:
+    """Every broken, doubled or foreign thing in the built site.
+
+    Args:
+        site: the folder.
+        base: the path that the site will have on its host; the 404 page uses it in full.
+    """
+    files = sorted(site.rglob("*.html"))
+    pages = {path.relative_to(site).as_posix(): read(path, base) for path in files}
     problems = [
         problem for name, page in pages.items() for problem in _page(site, name, page, pages)
     ]
     return problems + list(_styles(site))
 
 
-def read(path: Path) -> Page:
+def read(path: Path, base: str = "/") -> Page:
     """One built page."""
-    page = Page()
+    page = Page(base=base.rstrip("/") + "/")
     page.feed(path.read_text(encoding="utf-8"))
     page.close()
     return page

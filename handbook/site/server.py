@@ -38,6 +38,10 @@ TYPES = {
 }
 
 
+# A font's name changes with its content. Asked for again at every page, it would come too late.
+FOR_EVER = "max-age=31536000, immutable"
+
+
 class SiteHandler(SimpleHTTPRequestHandler):
     """GET and HEAD of files below one folder."""
 
@@ -87,9 +91,15 @@ class SiteHandler(SimpleHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Noted for the headers."""
+        self.status = code
+        super().send_response(code, message)
+
     def end_headers(self) -> None:
         """A rebuilt page shows at once; nothing is sniffed, or framed by others."""
-        self.send_header("Cache-Control", "no-cache")
+        kept = self.status == HTTPStatus.OK and self.path.endswith(".woff2")
+        self.send_header("Cache-Control", FOR_EVER if kept else "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("X-Frame-Options", "SAMEORIGIN")
         self.send_header("Referrer-Policy", "no-referrer")

@@ -76,6 +76,9 @@ def kafka(server: Kafka) -> int:
     Raises:
         StackError: no answer, refused, no broker, an address that leads nowhere, or no controller.
     """
+    # Before the clock starts: on a busy machine the import alone can take seconds.
+    import aiokafka.conn  # noqa: F401
+
     address = _first_reachable("Kafka", server.bootstrap.split(","))
     where = f"Kafka at {address[0]}:{address[1]}"
     try:

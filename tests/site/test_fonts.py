@@ -24,6 +24,7 @@ SHEET = """
 	unicode-range: U+d7a3;
 }
 """
+VERSION = "1234567890abcdef"
 PAGE = """<html><head><link rel="stylesheet" href="../assets/fonts/fonts.css"></head>
 <body><header>가</header><script>힣</script><article class="x"><p>%s</p></article></body></html>"""
 
@@ -39,9 +40,10 @@ def packages() -> Path:
 
 def test_faces_are_read_with_their_files_and_characters() -> None:
     """One file a range; the address is relative to our own sheet."""
-    first, second = fonts.faces(SHEET)
-    assert (first.file, second.file) == ("a.woff2", "b.woff2")
-    assert "url(a.woff2)" in first.rule
+    first, second = fonts.faces(SHEET, VERSION)
+    assert (first.source, second.source) == ("a.woff2", "b.woff2")
+    assert first.file == "a.12345678.woff2"
+    assert "url(a.12345678.woff2)" in first.rule
     assert first.has([ord("b")])
     assert first.has([ord("가")])
     assert not first.has([ord("힣"), ord("d")])
@@ -49,18 +51,18 @@ def test_faces_are_read_with_their_files_and_characters() -> None:
 
 def test_page_asks_at_once_for_its_first_screen_and_no_more() -> None:
     """Scripts and what lies far below are no part of it; the address is the sheet's."""
-    faces = fonts.faces(SHEET)
+    faces = fonts.faces(SHEET, VERSION)
     far = "d" * fonts.FIRST_SCREEN + "힣"
     html = fonts.with_preloads(PAGE % far, faces, "code.woff2")
     assert html.count('rel="preload"') == 1
-    assert '<link rel="preload" href="../assets/fonts/a.woff2" as="font"' in html
+    assert '<link rel="preload" href="../assets/fonts/a.12345678.woff2" as="font"' in html
     near = fonts.with_preloads(PAGE % "<code>힣</code>", faces, "code.woff2")
     assert near.count('rel="preload"') == 3
 
 
 def test_page_is_left_alone_when_it_has_no_font_sheet() -> None:
     """The frame that draws flow charts, for example."""
-    assert fonts.with_preloads("<p>가</p>", fonts.faces(SHEET), "c") == "<p>가</p>"
+    assert fonts.with_preloads("<p>가</p>", fonts.faces(SHEET, VERSION), "c") == "<p>가</p>"
 
 
 def test_code_is_what_stands_in_code_when_a_page_is_read() -> None:

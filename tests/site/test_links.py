@@ -70,3 +70,14 @@ def test_check_reads_style_sheets_when_they_load_something(site: Path) -> None:
     """A font from elsewhere hides in CSS, not in HTML."""
     (site / "a.css").write_text("@font-face{src:url(https://example.org/a.woff2)}", "utf-8")
     assert ["from elsewhere" in problem.what for problem in links.check(site)] == [True]
+
+
+def test_full_paths_are_followed_when_the_site_lies_below_its_host(tmp_path: Path) -> None:
+    """The 404 page names files from the host's root: `/handbook/a/` is `a/` of the site."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/index.html").write_text("<p>a</p>", "utf-8")
+    page = tmp_path / "404.html"
+    page.write_text('<a href="/handbook/a/">a</a> <a href="/handbook/">b</a>', "utf-8")
+    (tmp_path / "index.html").write_text("<p>b</p>", "utf-8")
+    assert links.check(tmp_path, "/handbook/") == []
+    assert len(links.check(tmp_path)) == 2

@@ -121,3 +121,15 @@ def test_listen_takes_the_next_port_when_the_usual_one_is_taken(
         running.server_close()
     assert used != taken
     assert said == [f"port {taken} is taken, using {used}"]
+
+
+def test_fonts_are_kept_and_pages_are_not_when_served(site: Server, built: Project) -> None:
+    """A font's name changes with its content; a page, and a font that is missing, is asked anew."""
+    font = built.site / "a.12345678.woff2"
+    font.write_bytes(b"wOF2")
+    try:
+        assert "immutable" in str(get(site, f"/{font.name}")[1]["Cache-Control"])
+    finally:
+        font.unlink()
+    assert get(site, f"/{font.name}")[1]["Cache-Control"] == "no-cache"
+    assert get(site, "/")[1]["Cache-Control"] == "no-cache"
