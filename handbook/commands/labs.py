@@ -90,7 +90,7 @@ def check(names: LabNames, times: int, jobs: int) -> None:
 @click.argument("names", nargs=-1)
 @several
 def regenerate(names: LabNames, jobs: int) -> None:
-    """Run labs (all by default) and store their outputs and traces."""
+    """Run labs (all by default) and store their outputs and recordings."""
     from handbook import paths
     from handbook.notebooks import verify
 

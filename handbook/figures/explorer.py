@@ -75,7 +75,8 @@ def _run(data: dict[str, Any], run: dict[str, Any]) -> ET.Element:
 def _rows(database: dict[str, Any]) -> ET.Element:
     """What is left in one database when everything has come to rest."""
     owner = lane(database["service"])
-    name = element("span", {"class": f"fig-owner {owner.css}"}, f"{owner.mark} {owner.name} DB")
+    kind = "" if database["service"] == "kafka" else " DB"
+    name = element("span", {"class": f"fig-owner {owner.css}"}, f"{owner.mark} {owner.name}{kind}")
     rows = [
         element("li", {}, element("code", {}, ", ".join(f"{k}={v}" for k, v in row.items())))
         for row in database["rows"]

@@ -6,10 +6,13 @@ import atexit
 import contextlib
 import logging
 import threading
+from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from handbook.errors import HandbookError
+from handbook.lab import recording, versions
 from handbook.lab.trace import Trace
 from handbook.lab.workspace import Workspace, sweep
 from handbook.stack import Stack, connect
@@ -36,6 +39,13 @@ class Lab(Workspace):
     def trace(self, name: str) -> Trace:
         """A recording of events for a picture; `save` writes it."""
         return Trace(self.name, name)
+
+    def save(self, kind: str, name: str, **data: Any) -> Path:
+        """Store data for a picture, of one of `recording.KINDS`; says beside times what ran."""
+        if kind == "spans":
+            ran = versions.postgres(self.stack), versions.kafka(self.stack)
+            data["measured"] = recording.measured(*ran)
+        return recording.write(kind, self.name, name, data)
 
     def close(self) -> None:
         """Remove everything the lab made."""

@@ -5,16 +5,14 @@ No clock times: two runs of one lab give the same bytes.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from handbook import paths
 from handbook.errors import UsageError
+from handbook.lab import recording
 
 Kind = Literal["local", "send", "recv", "commit", "abort", "block", "lost", "crash"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -86,14 +84,4 @@ class Trace:
 
     def save(self) -> Path:
         """Write the trace, whole or not at all."""
-        path = home() / self.lab / f"{self.name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        text = json.dumps(self.data(), ensure_ascii=False, indent=1, sort_keys=True)
-        part.write_text(text + "\n", encoding="utf-8")
-        return part.replace(path)
-
-
-def home() -> Path:
-    """Where runs write; `HANDBOOK_TRACE_HOME` moves it (the gates do)."""
-    return Path(os.environ.get("HANDBOOK_TRACE_HOME") or paths.BUILD / "trace")
+        return recording.write("trace", self.lab, self.name, self.data())

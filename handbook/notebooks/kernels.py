@@ -36,7 +36,7 @@ def environment(folder: Path) -> dict[str, str]:
         **os.environ,
         "IPYTHONDIR": str(folder / "ipython"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        "HANDBOOK_TRACE_HOME": str(folder / "trace"),
+        "HANDBOOK_DATA_HOME": str(folder / "data"),
         "PYTHONWARNINGS": "default",
     }
 

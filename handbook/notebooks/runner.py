@@ -28,7 +28,7 @@ class Execution:
 
     raw: dict[str, Any]
     seconds: float
-    traces: dict[str, str]
+    recordings: dict[str, str]
 
 
 def silent(done: int) -> None:
@@ -144,8 +144,8 @@ async def _execute(path: Path, stored: str, progress: Progress) -> Execution:
                     f"{path.stem}#{running.id} did not end: {str(error).splitlines()[0]}",
                     f"a cell has {kernels.CELL_TIMEOUT} s; wait for a condition with a deadline",
                 ) from error
-        traces = _traces(folder / "trace" / path.stem)
-    return Execution(json.loads(json.dumps(notebook)), time.monotonic() - begun, traces)
+        made = recordings(folder / "data", path.stem)
+    return Execution(json.loads(json.dumps(notebook)), time.monotonic() - begun, made)
 
 
 def _refuse_error(lab: str, cell: Any) -> None:
@@ -160,8 +160,10 @@ def _refuse_error(lab: str, cell: Any) -> None:
             )
 
 
-def _traces(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))}
+def recordings(data: Path, lab: str) -> dict[str, str]:
+    """What a lab recorded below `data`: `kind/lab/name.json` to its text."""
+    files = sorted(data.glob(f"*/{lab}/*.json"))
+    return {file.relative_to(data).as_posix(): file.read_text(encoding="utf-8") for file in files}
 
 
 def _tail(text: str) -> str:

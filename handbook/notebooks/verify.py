@@ -16,8 +16,9 @@ from typing import Any
 
 from handbook import paths
 from handbook.errors import CheckFailedError
+from handbook.lab import versions
 from handbook.notebooks import canonical, gate, runner, store
-from handbook.stack import Stack, compose, settings
+from handbook.stack import Stack
 
 # Called with a stage and the number of code cells done in it.
 Progress = Callable[[str, int], None]
@@ -49,7 +50,7 @@ def _check(lab: str, stack: Stack, progress: Progress) -> dict[str, Any]:
     runner.compare(path, functools.partial(progress, "nbval"))
     again = runner.execute(path, functools.partial(progress, "regenerate"))
     same(lab, stored, canonical.text(again.raw), path.name)
-    same_traces(lab, again.traces)
+    same_recordings(lab, again.recordings)
     return _entry(lab, stored, again, stack)
 
 
@@ -85,64 +86,82 @@ def same(lab: str, stored: str, again: str, what: str) -> None:
         )
 
 
-def same_traces(lab: str, traces: dict[str, str]) -> None:
+def same_recordings(lab: str, made: dict[str, str]) -> None:
     """The recordings of a run are those that are stored, no more and no fewer.
 
     Raises:
         CheckFailedError: one is stale, missing, left over, or breaks the schema.
     """
-    folder = trace_folder(lab)
-    stored = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
-    for name in sorted(stored.keys() | traces.keys()):
-        same(lab, stored.get(name, ""), traces.get(name, ""), f"trace/{lab}/{name}")
-        _validate_trace(lab, name, traces[name])
+    stored = runner.recordings(paths.DATA, lab)
+    for name in sorted(stored.keys() | made.keys()):
+        before, after = stored.get(name, ""), made.get(name, "")
+        same(lab, relations(name, before), relations(name, after), name)
+        _validate(name, after)
 
 
-def _validate_trace(lab: str, name: str, text: str) -> None:
+def relations(name: str, text: str) -> str:
+    """What of a recording is the same in every run: all of it, but for measured times."""
+    if not text or not name.startswith("spans/"):
+        return text
+    data = json.loads(text)
+    del data["measured"]
+    for strip in data["strips"]:
+        spans = strip["spans"]
+        holds = [[_within(inner, outer) for inner in spans] for outer in spans]
+        strip["spans"] = [{k: v for k, v in s.items() if k[-3:] != "_ms"} for s in spans]
+        strip["holds"] = holds
+    return json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True)
+
+
+def _within(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
+    """A lock in its connection, a call in either; the reverse would hang on rounding."""
+    deeper = ["conn", "rowlock", "remote"].index
+    return bool(
+        deeper(outer["what"]) < deeper(inner["what"])
+        and outer["from_ms"] <= inner["from_ms"]
+        and inner["to_ms"] <= outer["to_ms"]
+    )
+
+
+def _validate(name: str, text: str) -> None:
     import jsonschema
 
-    schema = json.loads((paths.ROOT / "docs/_data/schema/trace.schema.json").read_text())
+    kind, _, which = name.partition("/")
+    schema = json.loads((paths.ROOT / f"docs/_data/schema/{kind}.schema.json").read_text())
     try:
         jsonschema.validate(json.loads(text), schema)  # type: ignore[no-untyped-call]
     except jsonschema.ValidationError as error:
         raise CheckFailedError(
-            f"trace {lab}/{name} breaks its schema: {error.message}", "mend the cell that records"
+            f"{kind} {which} breaks its schema: {error.message}", "mend the cell that records"
         ) from error
 
 
 def regenerate(lab: str, progress: Progress = silent) -> list[Path]:
-    """Run the lab and store its outputs and traces; the files that changed.
+    """Run the lab and store its outputs and recordings; the files that changed.
 
     Raises:
         CheckFailedError: a cell raised; no file was touched.
     """
     path = store.find(lab)
     again = runner.execute(path, functools.partial(progress, "regenerate"))
-    for name, text in again.traces.items():
-        _validate_trace(lab, name, text)
+    for name, text in again.recordings.items():
+        _validate(name, text)
     changed = [path] if canonical.write(path, again.raw) else []
-    return changed + _store_traces(lab, again.traces)
+    return changed + _store(lab, again.recordings)
 
 
-def _store_traces(lab: str, traces: dict[str, str]) -> list[Path]:
-    folder = trace_folder(lab)
-    changed = []
-    for path in folder.glob("*.json"):
-        if path.name not in traces:
-            path.unlink()
-            changed.append(path)
-    for name, text in traces.items():
-        path = folder / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            folder.mkdir(parents=True, exist_ok=True)
+def _store(lab: str, made: dict[str, str]) -> list[Path]:
+    stored = runner.recordings(paths.DATA, lab)
+    changed = [paths.DATA / name for name in stored.keys() - made.keys()]
+    for path in changed:
+        path.unlink()
+    for name, text in made.items():
+        if relations(name, stored.get(name, "")) != relations(name, text):
+            path = paths.DATA / name
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             changed.append(path)
     return changed
-
-
-def trace_folder(lab: str) -> Path:
-    """Where the recordings that pages draw are stored."""
-    return paths.DATA / "trace" / lab
 
 
 def results_file() -> Path:
@@ -171,30 +190,11 @@ def _entry(lab: str, stored: str, again: runner.Execution, stack: Stack) -> dict
         "sha256": hashlib.sha256(stored.encode()).hexdigest(),
         "cells": sum(cell["cell_type"] == "code" for cell in again.raw["cells"]),
         "seconds": round(again.seconds, 1),
-        "postgres": postgres_version(stack),
-        "kafka": kafka_version(stack),
+        "postgres": versions.postgres(stack),
+        "kafka": versions.kafka(stack),
         "python": platform.python_version(),
         "commit": commit(lab),
     }
-
-
-def postgres_version(stack: Stack) -> str:
-    """What the server itself says, such as 18.4."""
-    from handbook.lab.database import tooling
-
-    with tooling(stack.postgres) as conn:
-        row = conn.execute("SHOW server_version").fetchone()
-    assert row is not None
-    return str(row[0]).split()[0]
-
-
-def kafka_version(stack: Stack) -> str:
-    """The version of the jars or of the image that runs; other people's brokers do not tell."""
-    if stack.kind == "embedded":
-        return settings.KAFKA_VERSION
-    if stack.kind == "compose":
-        return next(s.version for s in compose.status() if s.name.startswith("kafka"))
-    return "unknown"
 
 
 def commit(lab: str) -> str:

@@ -35,6 +35,7 @@ async def commit_then_send(
         at("course.written")
     at("course.committed")
     await send(producer, topic, course)
+    at("course.sent")
     # --8<-- [end:commit_first]
 
 
@@ -53,7 +54,8 @@ async def send_then_commit(
         at("course.written")
         await send(producer, topic, course)
         at("course.sent")
-        # --8<-- [end:send_first]
+    at("course.committed")
+    # --8<-- [end:send_first]
 
 
 async def send(producer: AIOKafkaProducer, topic: str, course: Course) -> None:

@@ -31,6 +31,7 @@ description: 그림과 예측 카드를 시험하는 페이지입니다. 시험�
 그림은 실습이 남긴 기록에서 나옵니다.
 """
 SMALL = paths.ROOT / "tests/site/fixtures/project"
+TERMS = shutil.ignore_patterns("terms.yml")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -83,8 +84,7 @@ def project(tmp_path: Path) -> Project:
     (root / "notebooks").mkdir()
     (root / "notebooks/01-demo.ipynb").write_text(json.dumps(lab()), "utf-8")
     shutil.copytree(paths.ROOT / "theme", root / "theme")
-    for folder in ("schema", "sample", "trace"):
-        shutil.copytree(paths.DATA / folder, root / "docs/_data" / folder, dirs_exist_ok=True)
+    shutil.copytree(paths.DATA, root / "docs/_data", dirs_exist_ok=True, ignore=TERMS)
     (root / "docs/index.md").write_text(PICTURES, "utf-8")
     made = Project(root)
     whole = (paths.ROOT / "mkdocs.yml").read_text("utf-8")

@@ -15,7 +15,7 @@ from handbook.site.project import Project
 
 PAGE = "index.md"
 FIGURE = """\
-/// figure | space-time trace/13-outbox/outbox.json
+/// figure | space-time trace/13-outbox/outbox-committed.json
 릴레이가 *대신* 보냅니다.
 ///
 """
@@ -118,14 +118,17 @@ def test_sample_says_that_it_is_one(project: Project) -> None:
 @pytest.mark.parametrize(
     ("block", "what"),
     [
-        ("/// figure | sequence trace/13-outbox/outbox.json\nx\n///", "kind `sequence`"),
+        ("/// figure | sequence trace/13-outbox/outbox-committed.json\nx\n///", "kind `sequence`"),
         ("/// figure | space-time trace/13-outbox/outbx.json\nx\n///", "does not exist"),
         ("/// figure | space-time ../coverage.json\nx\n///", "does not exist"),
-        ("/// figure | steps trace/13-outbox/outbox.json\nx\n///", "does not fit its schema"),
+        (
+            "/// figure | steps trace/13-outbox/outbox-committed.json\nx\n///",
+            "does not fit its schema",
+        ),
         ("/// figure | space-time\nx\n///", "names no data"),
         ("/// figure\nx\n///", "names no data"),
-        ("/// figure | space-time trace/13-outbox/outbox.json\n///", "no caption"),
-        ("/// figure | space-time trace/13-outbox/outbox.json\nx", "is not closed"),
+        ("/// figure | space-time trace/13-outbox/outbox-committed.json\n///", "no caption"),
+        ("/// figure | space-time trace/13-outbox/outbox-committed.json\nx", "is not closed"),
         (PREDICT.strip().replace("01-demo", "01-dmo"), "no lab `01-dmo`"),
         (PREDICT.strip().replace("e1-loses", "e1-losses"), "no cell `e1-losses`"),
         (PREDICT.strip().replace("e1-loses", "cleanup"), "no stored output"),
@@ -152,7 +155,7 @@ def test_gate_names_file_and_line_when_a_block_is_broken(
 
 def test_build_fails_with_the_place_when_data_are_gone(project: Project) -> None:
     """The gate is part of the build, and the site before it stays."""
-    line = add(project, FIGURE.replace("outbox.json", "gone.json"))
+    line = add(project, FIGURE.replace("outbox-committed.json", "gone.json"))
     with pytest.raises(CheckFailedError) as caught:
         build.build(project)
     assert f"docs/{PAGE}:{line}: docs/_data/trace/13-outbox/gone.json" in str(caught.value)
@@ -167,4 +170,6 @@ def test_block_is_only_shown_when_it_stands_in_a_fence(project: Project) -> None
 
 def test_pictures_of_a_page_are_listed() -> None:
     """Which data a page shows can be compared with what it promises."""
-    assert figure_marks.pictures(f"{FIGURE}\n{PREDICT}") == ["trace/13-outbox/outbox.json"]
+    assert figure_marks.pictures(f"{FIGURE}\n{PREDICT}") == [
+        "trace/13-outbox/outbox-committed.json"
+    ]

@@ -20,11 +20,15 @@ from handbook.site import figure_data
 from handbook.site.project import Project
 
 SHOWN = {
-    "space-time": ["sample/space-time.json", "trace/13-outbox/outbox.json"],
+    "space-time": ["sample/space-time.json", "trace/13-outbox/outbox-committed.json"],
     "timeline": ["sample/spans.json"],
     "matrix": ["sample/matrix.json"],
-    "steps": ["sample/steps-g2-item-serializable.json", "sample/steps-p4-read-committed.json"],
-    "explorer": ["sample/explorer.json"],
+    "steps": [
+        "sample/steps-g2-item-serializable.json",
+        "sample/steps-p4-read-committed.json",
+        "steps/13-outbox/watermark.json",
+    ],
+    "explorer": ["sample/explorer.json", "explorer/13-outbox/deaths.json"],
 }
 ALL = [(kind, name) for kind, names in SHOWN.items() for name in names]
 FOLDERS = {schema: kind for kind, schema in ((name, kind.schema) for name, kind in KINDS.items())}
@@ -138,9 +142,19 @@ def test_load_is_red_when_a_file_has_a_key_its_schema_does_not_know(
 @pytest.mark.parametrize(
     ("kind", "name", "changes", "what"),
     [
-        ("space-time", "trace/13-outbox/outbox.json", {"lanes": ["kafka"]}, "not in `lanes`"),
+        (
+            "space-time",
+            "trace/13-outbox/outbox-committed.json",
+            {"lanes": ["kafka"]},
+            "not in `lanes`",
+        ),
         ("timeline", "sample/spans.json", {"sample": None}, "hides it"),
-        ("space-time", "trace/13-outbox/outbox.json", {"sample": "손으로 만들었습니다."}, "says"),
+        (
+            "space-time",
+            "trace/13-outbox/outbox-committed.json",
+            {"sample": "손으로 만들었습니다."},
+            "says",
+        ),
         ("matrix", "sample/matrix.json", {"levels": [{"id": "x", "name": "X"}]}, "is missing"),
         ("steps", "sample/steps-p4-read-committed.json", {"sessions": ["T1"]}, "not in `sessions`"),
         ("explorer", "sample/explorer.json", {"axes": []}, "does not fit"),

@@ -18,7 +18,7 @@ from handbook.lab import Trace
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Recordings of a test stay in its folder."""
-    monkeypatch.setenv("HANDBOOK_TRACE_HOME", str(tmp_path))
+    monkeypatch.setenv("HANDBOOK_DATA_HOME", str(tmp_path))
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def recorded() -> Trace:
 def test_trace_holds_events_in_logical_order_when_saved(home: Path) -> None:
     """A saved trace has lanes by first event, and events numbered from 1, without clock times."""
     path = recorded().save()
-    assert path == home / "13-outbox" / "lost.json"
+    assert path == home / "trace" / "13-outbox" / "lost.json"
     assert json.loads(path.read_text(encoding="utf-8")) == {
         "lab": "13-outbox",
         "name": "lost",

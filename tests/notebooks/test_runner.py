@@ -45,7 +45,7 @@ def test_stored_outputs_are_what_the_run_gave_when_executed(tmp_path: Path, stac
     again = runner.execute(path, done.append)
     assert canonical.text(again.raw) == canonical.text(samples.executed())
     assert done == [1, 2, 3, 4]
-    assert again.traces == {}
+    assert again.recordings == {}
     assert kernels_of_this_test() == []
 
 

@@ -57,7 +57,7 @@ def move(home: Path, patch: pytest.MonkeyPatch) -> None:
 
 def trace_file() -> Path:
     """The stored recording of the lab."""
-    return verify.trace_folder(samples.LAB) / "sum.json"
+    return paths.DATA / "trace" / samples.LAB / "sum.json"
 
 
 def results() -> Any:
@@ -128,12 +128,32 @@ def test_check_is_red_when_the_stored_recording_is_stale(lab: Path, stack: Stack
 
 def test_recordings_are_red_when_one_is_missing_or_left_over(lab: Path) -> None:
     """The stored recordings are those of the run, no more and no fewer."""
-    made = {"sum.json": trace_file().read_text(encoding="utf-8")}
-    verify.same_traces(samples.LAB, made)
+    made = {"trace/01-sample/sum.json": trace_file().read_text(encoding="utf-8")}
+    verify.same_recordings(samples.LAB, made)
+    more = {**made, "trace/01-sample/new.json": trace_file().read_text(encoding="utf-8")}
     with pytest.raises(CheckFailedError, match=r"another trace/01-sample/new\.json"):
-        verify.same_traces(samples.LAB, {**made, "new.json": made["sum.json"]})
+        verify.same_recordings(samples.LAB, more)
     with pytest.raises(CheckFailedError, match=r"another trace/01-sample/sum\.json"):
-        verify.same_traces(samples.LAB, {})
+        verify.same_recordings(samples.LAB, {})
+
+
+def spans(*times: tuple[int, int]) -> str:
+    """A recording of a connection and a lock, held from and to so many ms."""
+    kinds = ("conn", "rowlock")
+    held = [
+        {"who": "1", "what": what, "from_ms": begin, "to_ms": end, "outcome": "ok"}
+        for what, (begin, end) in zip(kinds, times, strict=True)
+    ]
+    return json.dumps({"measured": {}, "strips": [{"title": "1", "spans": held}]})
+
+
+def test_measured_times_are_compared_by_what_holds_what() -> None:
+    """Other milliseconds are the same recording; a lock that outlives its connection is not."""
+    name = "spans/01-sample/held.json"
+    stored = verify.relations(name, spans((0, 90), (10, 80)))
+    assert verify.relations(name, spans((0, 50), (20, 30))) == stored
+    assert verify.relations(name, spans((0, 90), (10, 99))) != stored
+    assert verify.relations("steps/a/b.json", "{ }") == "{ }"
 
 
 def test_regenerate_changes_one_line_when_one_output_changed(lab: Path, stack: Stack) -> None:
