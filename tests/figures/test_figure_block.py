@@ -14,6 +14,7 @@ from handbook.site.problems import Problem
 from handbook.site.project import Project
 
 PAGE = "index.md"
+RECORDED = "trace/13-outbox/outbox-committed.json"
 FIGURE = """\
 /// figure | space-time trace/13-outbox/outbox-committed.json
 릴레이가 *대신* 보냅니다.

@@ -19,8 +19,9 @@ from handbook.figures.kinds import KINDS
 from handbook.site import figure_data
 from handbook.site.project import Project
 
+RECORDED = "trace/13-outbox/outbox-committed.json"
 SHOWN = {
-    "space-time": ["sample/space-time.json", "trace/13-outbox/outbox-committed.json"],
+    "space-time": ["sample/space-time.json", RECORDED],
     "timeline": ["sample/spans.json"],
     "matrix": ["sample/matrix.json"],
     "steps": [
