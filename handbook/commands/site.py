@@ -31,8 +31,9 @@ def build(strict: bool, strict_assets: bool) -> None:
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Default: 8000 or the next free one.")
 @click.option("--no-stack", is_flag=True, help="Only read; do not start PostgreSQL and Kafka.")
+@click.option("--watch", is_flag=True, help="Build again whenever a source changes.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
-def serve(port: int | None, no_stack: bool, open_browser: bool) -> None:
+def serve(port: int | None, no_stack: bool, watch: bool, open_browser: bool) -> None:
     """Build what is stale, start the stack, and serve the site on 127.0.0.1."""
     from handbook.site.project import Project
     from handbook.site.serve import serve as run
@@ -41,6 +42,7 @@ def serve(port: int | None, no_stack: bool, open_browser: bool) -> None:
         Project(),
         port=port,
         with_stack=not no_stack,
+        watch=watch,
         open_browser=open_browser,
         say=partial(click.echo, err=True),
         show=click.echo,

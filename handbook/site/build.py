@@ -118,7 +118,10 @@ def fingerprint(project: Project) -> str:
     """Changes with any source file of the site: its name, size or time of change."""
     digest = hashlib.sha256()
     for path in sorted(_sources(project)):
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # an editor is just replacing it
+            continue
         name = path.relative_to(project.root).as_posix()
         digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()

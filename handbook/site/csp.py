@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from handbook.site.problems import Problem
@@ -88,8 +89,14 @@ def check(site: Path) -> list[Problem]:
     ]
 
 
-def check_page(name: str, html: str) -> Iterator[Problem]:
+# While the site is served, most pages of the next build are those of the last.
+@lru_cache(maxsize=256)
+def check_page(name: str, html: str) -> tuple[Problem, ...]:
     """The same, of one page."""
+    return tuple(_problems(name, html))
+
+
+def _problems(name: str, html: str) -> Iterator[Problem]:
     if "Content-Security-Policy" not in html:
         yield Problem(f"site/{name}", "the page has no content policy", f"begin it with {CHARSET}")
     # Blank, so that lines keep their numbers.

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import unescape
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,11 @@ class Face:
     rule: str
     source: str
     file: str
-    characters: tuple[range, ...]
+    characters: frozenset[int]
 
     def has(self, used: Iterable[int]) -> bool:
         """Whether it holds any of these characters."""
-        return any(one in part for one in used for part in self.characters)
+        return not self.characters.isdisjoint(used)
 
 
 def install(assets: Path, site: Path) -> None:
@@ -69,7 +70,7 @@ def install(assets: Path, site: Path) -> None:
     pages = {path: path.read_text("utf-8") for path in site.rglob("*.html")}
     folder = site / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    used = {ord(one) for html in pages.values() for one in unescape(html)}
+    used = set(map(ord, set().union(*map(unescape, pages.values()))))
     every = faces((assets / TEXT_SHEET).read_text("utf-8"), assets.name)
     chosen = [face for face in every if face.has(used)]
     cut = code_font(assets / CODE_FILE, {one for html in pages.values() for one in code(html)})
@@ -87,7 +88,7 @@ def with_preloads(html: str, chosen: Iterable[Face], code_file: str) -> str:
     """The page asking at once for what its first screen shows: else text moves when it comes."""
     if not (link := LINK.search(html)):
         return html
-    used = set(map(ord, first_screen(html)))
+    used = set(map(ord, set(first_screen(html))))
     files = [face.file for face in chosen if face.has(used)]
     files += [code_file] if CODE.search(html) else []
     loads = [PRELOAD.format(f"{link['root']}{FOLDER}/{file}") for file in files]
@@ -120,7 +121,9 @@ def faces(sheet: str, version: str) -> list[Face]:
         assert ranges, "Pretendard's style sheet has another form than that of the locked version"
         name = f"{Path(file[1]).stem}.{version[:8]}.woff2"
         rule = re.sub(r"\s+", " ", FILE.sub(f"url({name})", rule))
-        found.append(Face(rule, file[1], name, tuple(map(_range, ranges[1].split(",")))))
+        found.append(
+            Face(rule, file[1], name, frozenset(chain(*map(_range, ranges[1].split(",")))))
+        )
     return found
 
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
@@ -112,8 +113,14 @@ def check(site: Path, base: str = "/") -> list[Problem]:
 
 def read(path: Path, base: str = "/") -> Page:
     """One built page."""
-    page = Page(base=base.rstrip("/") + "/")
-    page.feed(path.read_text(encoding="utf-8"))
+    return _parsed(path.read_text(encoding="utf-8"), base.rstrip("/") + "/")
+
+
+# While the site is served, most pages of the next build are those of the last.
+@lru_cache(maxsize=256)
+def _parsed(html: str, base: str) -> Page:
+    page = Page(base=base)
+    page.feed(html)
     page.close()
     return page
 

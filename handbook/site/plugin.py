@@ -6,6 +6,7 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
+from jinja2 import FileSystemBytecodeCache
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority, get_plugin_logger
@@ -13,6 +14,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
 
+from handbook import paths
 from handbook.site import (
     cell_block,
     figure_block,
@@ -122,6 +124,10 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         """
         if self.problems:
             raise PluginError("\n  ".join(map(str, ordered(self.problems))))
+        # Every build makes a new environment, which would compile the theme's templates anew.
+        templates = paths.cache_home() / "site-templates"
+        templates.mkdir(parents=True, exist_ok=True)
+        env.bytecode_cache = FileSystemBytecodeCache(str(templates))
         return env
 
     def _find(self, lab: str, cell: str) -> cell_block.Shown:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from handbook.lab import wait_until
 from handbook.site.project import Project
 
 # The command works on its own checkout; the small project is put in its place.
@@ -150,3 +151,27 @@ class ErrorLines:
 def test_project_of_the_command_is_this_checkout() -> None:
     """Without a test's replacement the command works on the checkout it is installed from."""
     assert Project().root == Path(__file__).resolve().parents[2]
+
+
+def test_page_follows_its_source_when_the_site_is_watched(start: Start, project: Project) -> None:
+    """A change shows; what cannot be built is told of, and the page stays until it is mended."""
+    process = start(project, "--no-stack", "--watch", "--port", "0")
+    address = url(process) + "events/outbox/"
+    source = project.docs / "events/outbox.md"
+    whole = source.read_text("utf-8")
+    said: list[str] = []
+    assert process.stderr is not None
+    listening = threading.Thread(target=said.extend, args=(process.stderr,), daemon=True)
+    listening.start()
+
+    def shows(text: str) -> bool:
+        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 (our server)
+            return text in answer.read().decode()
+
+    source.write_text(whole + "\n처음 고친 문장입니다.\n", "utf-8")
+    wait_until(lambda: shows("처음 고친"), what="the changed page", deadline=20)
+    source.write_text(whole + "\n/// figure | steps gone.json\n그림\n///\n", "utf-8")
+    wait_until(lambda: any("gone.json" in line for line in said), what="the error", deadline=20)
+    assert shows("처음 고친")
+    source.write_text(whole + "\n다시 고친 문장입니다.\n", "utf-8")
+    wait_until(lambda: shows("다시 고친"), what="the mended page", deadline=20)
