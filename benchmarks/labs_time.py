@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from handbook.lab import Lab, process
+from handbook.lab import Lab, process, versions
 from handbook.notebooks import runner, store, verify
 from handbook.stack import Stack, connect
 from snippets import outbox
@@ -99,8 +99,8 @@ def main() -> None:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "load_at_end": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
-        "postgres": verify.postgres_version(stack),
-        "kafka": verify.kafka_version(stack),
+        "postgres": versions.postgres(stack),
+        "kafka": versions.kafka(stack),
         "rounds": rounds,
         "median": medians,
         "budget": BUDGET,
