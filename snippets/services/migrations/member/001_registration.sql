@@ -1,0 +1,6 @@
+-- The manager (담당자) of a course. One row a course: the course's id is the key of the request.
+CREATE TABLE registration (
+    course_id  text PRIMARY KEY,
+    name       text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);

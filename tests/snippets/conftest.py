@@ -1,0 +1,50 @@
+"""The three services as processes of their own, each on its own database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from handbook.lab import Child, Database, Workspace
+from handbook.stack import state
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service and its database."""
+
+    url: str
+    database: Database
+    process: Child
+
+
+def start(workspace: Workspace, name: str, **kwargs: object) -> Service:
+    """The service as a process that listens."""
+    database = workspace.database(name)
+    (port,) = state.free_ports(1)
+    settings = {"dsn": database.dsn, "port": port, **kwargs}
+    process = workspace.start(f"snippets.services.{name}_app:main", kwargs=settings)
+    process.wait_for("service.ready")
+    return Service(f"http://127.0.0.1:{port}", database, process)
+
+
+@pytest.fixture
+def member(workspace: Workspace) -> Service:
+    """멤버."""
+    return start(workspace, "member")
+
+
+@pytest.fixture
+def board(workspace: Workspace) -> Service:
+    """게시판."""
+    return start(workspace, "board")
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """A client."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        yield client
