@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -9,7 +10,6 @@ import httpx
 import pytest
 
 from handbook.lab import Child, Database, Workspace
-from handbook.stack import state
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Service:
 def start(workspace: Workspace, name: str, **kwargs: object) -> Service:
     """The service as a process that listens."""
     database = workspace.database(name)
-    (port,) = state.free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
     settings = {"dsn": database.dsn, "port": port, **kwargs}
     process = workspace.start(f"snippets.services.{name}_app:main", kwargs=settings)
     process.wait_for("service.ready")
