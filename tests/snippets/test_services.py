@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from conftest import Service, start
 from psycopg import sql
+from running import Service, start
 
 from handbook.lab import Workspace, until
 from handbook.lab.database import tooling
