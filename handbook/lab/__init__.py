@@ -4,8 +4,19 @@ from handbook.lab.child import Child
 from handbook.lab.database import Database
 from handbook.lab.kafka import Record
 from handbook.lab.lab import Lab
+from handbook.lab.proxy import Proxy
 from handbook.lab.trace import Trace
 from handbook.lab.waiting import until, wait_until
 from handbook.lab.workspace import Workspace
 
-__all__ = ["Child", "Database", "Lab", "Record", "Trace", "Workspace", "until", "wait_until"]
+__all__ = [
+    "Child",
+    "Database",
+    "Lab",
+    "Proxy",
+    "Record",
+    "Trace",
+    "Workspace",
+    "until",
+    "wait_until",
+]

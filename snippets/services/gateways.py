@@ -1,0 +1,88 @@
+"""Calls of one service by another: every failure says what the caller may do next.
+
+A refused connection or a 503 did nothing (`Retriable`), a 4xx did nothing and never will
+(`Rejected`), and everything that ends after the request left may have done its work (`InDoubt`).
+
+Source: RFC 9110, 9.2.2 and 15; httpx, Exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from snippets.errors import CallError, InDoubt, Rejected, Retriable
+from snippets.services.web import CORRELATION, correlation_id
+
+# The request cannot have left: no connection, or none to be had.
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+TRY_LATER = {429, 503}
+
+
+@asynccontextmanager
+async def client(*, timeout: float = 1.0) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ASYNC109
+    """A client whose calls carry the correlation id of the request that they are part of."""
+
+    async def correlate(request: httpx.Request) -> None:
+        request.headers[CORRELATION] = correlation_id.get()
+
+    async with httpx.AsyncClient(timeout=timeout, event_hooks={"request": [correlate]}) as http:
+        yield http
+
+
+# --8<-- [start:call]
+async def call(http: httpx.AsyncClient, method: str, url: str, **options: object) -> httpx.Response:
+    """The reply, if it is a success.
+
+    Raises:
+        Retriable: nothing was done; the same call may succeed later.
+        Rejected: nothing was done, and never will be; holds the reason.
+        InDoubt: the request left and no usable reply came.
+    """
+    try:
+        reply = await http.request(method, url, **options)  # type: ignore[arg-type]
+    except NOT_SENT as error:
+        raise Retriable(f"{method} {url}: {type(error).__name__}") from error
+    except httpx.TransportError as error:
+        raise InDoubt(f"{method} {url}: {type(error).__name__}") from error
+    if reply.is_success:
+        return reply
+    raise _meaning(reply.status_code)(f"{method} {url}: {reply.status_code} {_detail(reply)}")
+    # --8<-- [end:call]
+
+
+def _meaning(status: int) -> type[CallError]:
+    if status in TRY_LATER:
+        return Retriable
+    return Rejected if 400 <= status < 500 else InDoubt
+
+
+def _detail(reply: httpx.Response) -> str:
+    try:
+        return str(reply.json().get("detail", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A service that keeps one row a course (`registry`): member or board.
+
+    Attributes:
+        http: See `client`.
+        url: Where its rows are, such as http://127.0.0.1:8001/managers.
+    """
+
+    http: httpx.AsyncClient
+    url: str
+
+    async def register(self, course_id: str, name: str) -> None:
+        """Idempotent."""
+        await call(self.http, "PUT", f"{self.url}/{course_id}", json={"name": name})
+
+    async def cancel(self, course_id: str) -> None:
+        """Idempotent; succeeds when there is nothing, and then refuses the late `register`."""
+        await call(self.http, "DELETE", f"{self.url}/{course_id}")
