@@ -13,6 +13,7 @@ import importlib
 import inspect
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -22,6 +23,15 @@ from collections.abc import Callable
 from typing import Any
 
 CLIENTS = ("asyncio", "uuid", "psycopg", "psycopg_pool", "aiokafka")
+# What services need besides: imported while nobody asks for a child.
+LATER = (
+    "httpx",
+    "starlette.applications",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.lifespan.on",
+    "tenacity",
+    "msgspec",
+)
 FILES = 4  # a request carries the child's stdin, reports, output and status
 _statuses: dict[int, int] = {}
 
@@ -29,15 +39,22 @@ _statuses: dict[int, int] = {}
 def main() -> None:
     """Fork a child for every request."""
     for name in CLIENTS:
-        with contextlib.suppress(ImportError):  # the child that needs it will say so
-            importlib.import_module(name)
+        _warm(name)
     signal.signal(signal.SIGCHLD, lambda *_: _report_ends())
+    later = iter(LATER)
     with socket.socket(fileno=int(sys.argv[1])) as requests:
         while True:
+            while not select.select([requests], [], [], 0)[0] and (name := next(later, None)):
+                _warm(name)
             _, files, _, _ = socket.recv_fds(requests, 1, FILES)
             if len(files) < FILES:
                 return  # the end of file: our lab is gone, and its children go by themselves
             _fork(requests, *files)
+
+
+def _warm(name: str) -> None:
+    with contextlib.suppress(ImportError):  # the child that needs it will say so
+        importlib.import_module(name)
 
 
 def _fork(requests: socket.socket, stdin: int, reports: int, output: int, status: int) -> None:
