@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from snippets.correlation import HTTP_HEADER, correlation_id
 from snippets.errors import CallError, InDoubt, Rejected, Retriable
-from snippets.services.web import CORRELATION, correlation_id
 
 # The request cannot have left: no connection, or none to be had.
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -27,7 +27,7 @@ async def client(*, timeout: float = 1.0) -> AsyncIterator[httpx.AsyncClient]:  
     """A client whose calls carry the correlation id of the request that they are part of."""
 
     async def correlate(request: httpx.Request) -> None:
-        request.headers[CORRELATION] = correlation_id.get()
+        request.headers[HTTP_HEADER] = correlation_id.get()
 
     async with httpx.AsyncClient(timeout=timeout, event_hooks={"request": [correlate]}) as http:
         yield http

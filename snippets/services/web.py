@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
@@ -21,12 +20,10 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from http import HTTPStatus
 from socket import socket
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import msgspec
 import uvicorn
@@ -41,16 +38,14 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from snippets.checkpoint import Checkpoint, nothing
+from snippets.correlation import HTTP_HEADER, correlation_id, take_over
 from snippets.services.migrate import files, migrate
 
-CORRELATION = "X-Correlation-Id"
-SAFE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 MAX_BODY = 64 * 1024
 MAX_IDS = 100
 TIMEOUT = 5.0
 """Seconds in which a request is answered."""
 
-correlation_id: ContextVar[str] = ContextVar("correlation_id", default="-")
 log = logging.getLogger("service")
 T = TypeVar("T")
 
@@ -119,7 +114,7 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, _incoming_id(Headers(scope=scope)))
+        answer = _Answer(send, take_over(Headers(scope=scope).get(HTTP_HEADER, "")))
         begun = time.monotonic()
         try:
             async with asyncio.timeout(self.timeout):
@@ -153,20 +148,12 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)[CORRELATION] = self.correlation
+            MutableHeaders(scope=message)[HTTP_HEADER] = self.correlation
         await self.send(message)
 
     async def instead(self, problem: Problem, scope: Scope, receive: Receive) -> None:
         if self.status is None:  # else the reply is on its way, and can only be cut off
             await problem.response()(scope, receive, self)
-
-
-def _incoming_id(headers: Headers) -> str:
-    """The caller's id when it is harmless in a log; else a new one."""
-    given = headers.get(CORRELATION, "")
-    chosen = given if SAFE_ID.fullmatch(given) else uuid4().hex
-    correlation_id.set(chosen)
-    return chosen
 
 
 def _limited(receive: Receive) -> Receive:

@@ -14,7 +14,7 @@ PARTS = ("Guarantees:", "Does not guarantee:", "Assumes:", "Proved by:")
 MODULES = sorted(paths.SNIPPETS.rglob("*.py"))
 NAIVE = [path for path in MODULES if path.parent.name == "naive" and path.stem != "__init__"]
 # What is no pattern of its own: words, parts that others are made of.
-PARTS_OF_OTHERS = {"__init__", "checkpoint", "errors"}
+PARTS_OF_OTHERS = {"__init__", "checkpoint", "correlation", "errors"}
 PATTERNS = [path for path in paths.SNIPPETS.glob("*.py") if path.stem not in PARTS_OF_OTHERS]
 PROOF = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 

@@ -14,7 +14,7 @@ from running import Service, start
 
 from handbook.lab import Workspace, until
 from handbook.lab.database import tooling
-from snippets.services import web
+from snippets.correlation import HTTP_HEADER
 
 pytestmark = pytest.mark.stack
 KIM = {"name": "김담당"}
@@ -115,10 +115,10 @@ async def test_correlation_id_is_kept_when_it_is_safe_and_made_when_not(
 ) -> None:
     """It is in the reply and in the log, where nothing can be smuggled in."""
     url = f"{member.url}/managers/c-1"
-    kept = await http.get(url, headers={web.CORRELATION: "lab-07"})
-    made = await http.get(url, headers={web.CORRELATION: "a b{}"})
-    assert kept.headers[web.CORRELATION] == "lab-07"
-    assert made.headers[web.CORRELATION] != "a b{}"
+    kept = await http.get(url, headers={HTTP_HEADER: "lab-07"})
+    made = await http.get(url, headers={HTTP_HEADER: "a b{}"})
+    assert kept.headers[HTTP_HEADER] == "lab-07"
+    assert made.headers[HTTP_HEADER] != "a b{}"
 
     def logged() -> list[dict[str, Any]]:
         lines = [line for line in member.process.output.splitlines() if line.startswith("{")]
