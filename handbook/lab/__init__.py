@@ -1,6 +1,7 @@
 """What a notebook imports: a database, roles and topics of its own, processes to kill, waiting."""
 
 from handbook.lab.child import Child
+from handbook.lab.crowd import Meeting, Tally, all_at_once
 from handbook.lab.database import Database
 from handbook.lab.kafka import Record
 from handbook.lab.lab import Lab
@@ -13,10 +14,13 @@ __all__ = [
     "Child",
     "Database",
     "Lab",
+    "Meeting",
     "Proxy",
     "Record",
+    "Tally",
     "Trace",
     "Workspace",
+    "all_at_once",
     "until",
     "wait_until",
 ]
