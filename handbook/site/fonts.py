@@ -43,9 +43,11 @@ CODE = re.compile(r"<(code|samp|kbd)\b[^>]*>(.*?)</\1>", re.DOTALL)
 NOT_SHOWN = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
 LINK = re.compile(rf'<link rel="stylesheet" href="(?P<root>[^"]*){SHEET}">')
 PRELOAD = '<link rel="preload" href="{}" as="font" type="font/woff2" crossorigin>'
+# A font that comes after the first picture waits for the next page: nothing moves under a reader.
+SWAP, OPTIONAL = "font-display: swap", "font-display: optional"
 CODE_FACE = """@font-face {
   font-family: "%s";
-  font-display: swap;
+  font-display: optional;
   src: url(%s) format("woff2");
 }
 """
@@ -120,7 +122,10 @@ def faces(sheet: str, version: str) -> list[Face]:
         assert file, "Pretendard's style sheet has another form than that of the locked version"
         assert ranges, "Pretendard's style sheet has another form than that of the locked version"
         name = f"{Path(file[1]).stem}.{version[:8]}.woff2"
-        rule = re.sub(r"\s+", " ", FILE.sub(f"url({name})", rule))
+        assert SWAP in rule, (
+            "Pretendard's style sheet has another form than that of the locked version"
+        )
+        rule = re.sub(r"\s+", " ", FILE.sub(f"url({name})", rule)).replace(SWAP, OPTIONAL)
         found.append(
             Face(rule, file[1], name, frozenset(chain(*map(_range, ranges[1].split(",")))))
         )

@@ -27,10 +27,7 @@ new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
 }).observe({ type: "layout-shift", buffered: true });
 """
-# Where a first visit's fonts come after its first picture, lines may break anew; the fallback has
-# nearly their widths.
-SHIFT_AT_FIRST = 0.1
-SHIFT_LATER = 0.001
+NO_SHIFT = 0.001
 
 
 @pytest.fixture(scope="session")
@@ -121,10 +118,10 @@ def shifts(browser: Browser, address: str, width: int) -> tuple[float, float]:
 def test_nothing_moves_when_a_page_loads(
     browser: Browser, handbook: tuple[Path, str], name: str, width: int
 ) -> None:
-    """Cumulative layout shift is 0 when the fonts are there, and small when they are late."""
+    """Cumulative layout shift is 0, at the first visit and when the fonts are there."""
     first, later = shifts(browser, handbook[1] + PAGES[name], width)
-    assert later < SHIFT_LATER
-    assert first < SHIFT_AT_FIRST
+    assert first < NO_SHIFT
+    assert later < NO_SHIFT
 
 
 def test_movement_is_seen_when_something_pushes_the_page_down(

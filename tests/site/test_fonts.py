@@ -14,12 +14,14 @@ SHEET = """
 /* [0] */
 @font-face {
 	font-family: 'Pretendard Variable';
+	font-display: swap;
 	src: url(./woff2-dynamic-subset/a.woff2) format('woff2-variations');
 	unicode-range: U+61-63, U+ac00;
 }
 /* [1] */
 @font-face {
 	font-family: 'Pretendard Variable';
+	font-display: swap;
 	src: url(./woff2-dynamic-subset/b.woff2) format('woff2-variations');
 	unicode-range: U+d7a3;
 }

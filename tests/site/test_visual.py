@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 from visits import SCHEMES, WIDTHS, visit
 
 from handbook import paths
@@ -24,7 +24,7 @@ SEEN = paths.BUILD / "screens"
 # What differs from run to run, or from day to day, is not part of the look.
 STEADY = """
 *, ::before, ::after { animation: none !important; transition: none !important; }
-.proof { visibility: hidden !important; }
+.proof { display: none !important; }
 """
 SCALE = 2
 COLOURS = 16
@@ -34,9 +34,16 @@ DIFFERENT = 40
 SHARE = 0.002
 
 
+def wait_for_fonts(route: Route) -> None:
+    """On a busy machine a page may do without fonts that come late; a picture may not."""
+    sheet = route.fetch()
+    route.fulfill(response=sheet, body=sheet.text().replace("optional", "block"))
+
+
 def picture(browser: Browser, origin: str, width: int, scheme: str) -> Image.Image:
     """The whole page, at half its size, flow chart drawn."""
     seen = visit(browser, origin, width=width, scheme=scheme, bypass_csp=True)
+    seen.page.route("**/fonts.css", wait_for_fonts)
     seen.open("reference/writing/patterns/")
     seen.page.add_style_tag(content=STEADY)
     seen.page.locator(".flow-chart").scroll_into_view_if_needed()
@@ -72,8 +79,8 @@ def test_pattern_page_looks_as_stored_when_opened(
     if os.environ.get("HANDBOOK_SCREENS") == "keep":
         STORED.mkdir(exist_ok=True)
         seen.quantize(COLOURS).save(STORED / name, optimize=True)
-    stored = Image.open(STORED / name)
-    assert difference(seen, stored) <= SHARE, f"look at {SEEN / name}"
+    with Image.open(STORED / name) as stored:
+        assert difference(seen, stored) <= SHARE, f"look at {SEEN / name}"
 
 
 def test_difference_is_seen_when_an_element_moves_or_changes() -> None:
