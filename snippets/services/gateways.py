@@ -44,20 +44,39 @@ async def call(http: httpx.AsyncClient, method: str, url: str, **options: object
     """
     try:
         reply = await http.request(method, url, **options)  # type: ignore[arg-type]
-    except NOT_SENT as error:
-        raise Retriable(f"{method} {url}: {type(error).__name__}") from error
     except httpx.TransportError as error:
-        raise InDoubt(f"{method} {url}: {type(error).__name__}") from error
+        raise _unanswered(f"{method} {url}", error) from error
+    return _success(f"{method} {url}", reply)
+    # --8<-- [end:call]
+
+
+def call_sync(http: httpx.Client, method: str, url: str, **options: object) -> httpx.Response:
+    """`call` for threads."""
+    correlation = {HTTP_HEADER: correlation_id.get()}
+    try:
+        reply = http.request(method, url, headers=correlation, **options)  # type: ignore[arg-type]
+    except httpx.TransportError as error:
+        raise _unanswered(f"{method} {url}", error) from error
+    return _success(f"{method} {url}", reply)
+
+
+# --8<-- [start:meaning]
+def _unanswered(what: str, error: httpx.TransportError) -> CallError:
+    kind = Retriable if isinstance(error, NOT_SENT) else InDoubt
+    return kind(f"{what}: {type(error).__name__}")
+
+
+def _success(what: str, reply: httpx.Response) -> httpx.Response:
     if reply.is_success:
         return reply
-    raise _meaning(reply.status_code)(f"{method} {url}: {reply.status_code} {_detail(reply)}")
-    # --8<-- [end:call]
+    raise _meaning(reply.status_code)(f"{what}: {reply.status_code} {_detail(reply)}")
 
 
 def _meaning(status: int) -> type[CallError]:
     if status in TRY_LATER:
         return Retriable
     return Rejected if 400 <= status < 500 else InDoubt
+    # --8<-- [end:meaning]
 
 
 def _detail(reply: httpx.Response) -> str:
@@ -86,3 +105,19 @@ class Participant:
     async def cancel(self, course_id: str) -> None:
         """Idempotent; succeeds when there is nothing, and then refuses the late `register`."""
         await call(self.http, "DELETE", f"{self.url}/{course_id}")
+
+
+@dataclass(frozen=True)
+class ParticipantSync:
+    """`Participant` for threads."""
+
+    http: httpx.Client
+    url: str
+
+    def register(self, course_id: str, name: str) -> None:
+        """Idempotent."""
+        call_sync(self.http, "PUT", f"{self.url}/{course_id}", json={"name": name})
+
+    def cancel(self, course_id: str) -> None:
+        """Idempotent; succeeds when there is nothing, and then refuses the late `register`."""
+        call_sync(self.http, "DELETE", f"{self.url}/{course_id}")
