@@ -44,10 +44,12 @@ from snippets.retry import Policy, retrying
 # --8<-- [start:table]
 CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS saga (
-    id    uuid PRIMARY KEY,
-    name  text NOT NULL,
-    data  jsonb NOT NULL,
-    state text NOT NULL          -- running | compensating | done | compensated | stuck
+    id       uuid PRIMARY KEY,
+    name     text NOT NULL,
+    data     jsonb NOT NULL,
+    state    text NOT NULL,      -- running | compensating | done | compensated | stuck
+    rejected boolean,            -- why it turned back: a business rule, or a service that failed
+    reason   text
 );
 CREATE TABLE IF NOT EXISTS saga_step (
     saga_id uuid REFERENCES saga,
@@ -66,6 +68,7 @@ CREATE TABLE IF NOT EXISTS manual_queue (
 
 BEGIN = "INSERT INTO saga (id, name, data, state) VALUES (%s, %s, %s, 'running')"
 SET_STATE = "UPDATE saga SET state = %s WHERE id = %s"
+TURN_BACK = "UPDATE saga SET state = 'compensating', rejected = %s, reason = %s WHERE id = %s"
 LOG = """
 INSERT INTO saga_step (saga_id, name, state) VALUES (%s, %s, %s)
 ON CONFLICT (saga_id, name) DO UPDATE SET state = excluded.state
@@ -179,12 +182,13 @@ class Coordinator:
         self, saga: Saga, saga_id: UUID, data: Mapping[str, Any], step: Step, error: CallError
     ) -> Outcome:
         """Back before the pivot; at and after it there is no way back that is safe."""
-        if isinstance(error, Rejected) and step.kind != "retriable":
+        rejected = isinstance(error, Rejected)
+        if rejected and step.kind != "retriable":
             await self._log(saga_id, step, "undone")  # it did nothing
         elif step.kind != "compensatable":
             await self._conn.execute(GIVE_UP, (saga_id, step.name, error.reason))
             return await self._end(saga_id, Outcome.STUCK)
-        await self._conn.execute(SET_STATE, ("compensating", saga_id))
+        await self._conn.execute(TURN_BACK, (rejected, error.reason, saga_id))
         return await self._backward(saga, saga_id, data)
 
     # --8<-- [start:backward]

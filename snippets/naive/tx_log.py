@@ -17,7 +17,8 @@ from psycopg import AsyncConnection
 
 from snippets.checkpoint import Checkpoint, nothing
 from snippets.errors import CallError
-from snippets.services.course_saga import ADD, CREATE_TABLE, REMOVE, SHOW
+from snippets.services import catalogue
+from snippets.services.catalogue import Course
 from snippets.services.gateways import Participant, client
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ async def create_course(
 ) -> bool:
     """Commit first, then call; True if the course was created."""
     tx_log: set[str] = set()
-    await conn.execute(ADD, (course["id"], course["title"], course["manager"]))
+    await catalogue.add(conn, Course(course["id"], course["title"], course["manager"]))
     at("course.committed")
     try:
         await member.register(course["id"], course["manager"])
@@ -47,9 +48,9 @@ async def create_course(
             await _compensate(board, course["id"])
         if "manager" in tx_log:
             await _compensate(member, course["id"])
-        await conn.execute(REMOVE, (course["id"],))
+        await catalogue.remove(conn, course["id"])
         return False
-    await conn.execute(SHOW, (course["id"],))
+    await catalogue.show(conn, course["id"])
     return True
     # --8<-- [end:create]
 
@@ -69,7 +70,7 @@ async def main(
 ) -> None:
     """A process that creates `courses`; it has nothing to resume."""
     async with await AsyncConnection.connect(dsn, autocommit=True) as conn, client() as http:
-        await conn.execute(CREATE_TABLE)
+        await conn.execute(catalogue.CREATE_TABLE)
         for course in courses:
             parts = Participant(http, member), Participant(http, board)
             await create_course(conn, *parts, course, at=at)

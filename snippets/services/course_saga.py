@@ -12,34 +12,25 @@ from snippets import saga
 from snippets.checkpoint import Checkpoint, nothing
 from snippets.retry import Policy
 from snippets.saga import Coordinator, Saga, Step
+from snippets.services import catalogue
+from snippets.services.catalogue import Course
 from snippets.services.gateways import Participant, client
 
-CREATE_TABLE = """
-CREATE TABLE IF NOT EXISTS course (
-    id      text PRIMARY KEY,
-    title   text NOT NULL,
-    manager text NOT NULL,
-    state   text NOT NULL DEFAULT 'pending'
-)
-"""
-# Repeatable: a second time it finds its row.
-ADD = "INSERT INTO course (id, title, manager) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
-REMOVE = "DELETE FROM course WHERE id = %s AND state = 'pending'"
-SHOW = "UPDATE course SET state = 'open' WHERE id = %s"
+CREATE_TABLE = catalogue.CREATE_TABLE
 
 
 # --8<-- [start:saga]
 def create_course(conn: AsyncConnection, member: Participant, board: Participant) -> Saga:
-    """The steps, in order; `conn` is the course service's own database."""
+    """The steps, in order; `conn` is the course service's own database, in autocommit mode."""
 
     async def add(data: Mapping[str, Any]) -> None:
-        await conn.execute(ADD, (data["id"], data["title"], data["manager"]))
+        await catalogue.add(conn, _course(data))
 
     async def remove(data: Mapping[str, Any]) -> None:
-        await conn.execute(REMOVE, (data["id"],))
+        await catalogue.remove(conn, data["id"])
 
     async def show(data: Mapping[str, Any]) -> None:
-        await conn.execute(SHOW, (data["id"],))
+        await catalogue.show(conn, data["id"])
 
     async def register(data: Mapping[str, Any]) -> None:
         await member.register(data["id"], data["manager"])
@@ -61,6 +52,10 @@ def create_course(conn: AsyncConnection, member: Participant, board: Participant
     )
     return Saga("create-course", steps)
     # --8<-- [end:saga]
+
+
+def _course(data: Mapping[str, Any]) -> Course:
+    return Course(data["id"], data["title"], data["manager"], data.get("term"), "saga")
 
 
 async def main(

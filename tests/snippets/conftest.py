@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from running import Service, start
+from running import NO_TLS, Fleet, Service, World
 
 from handbook.lab import Workspace
+from handbook.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def fleet(stack: Stack) -> Iterator[Fleet]:
+    """The services of this test run."""
+    with contextlib.closing(Fleet(stack)) as made:
+        yield made
 
 
 @pytest.fixture
-def member(workspace: Workspace) -> Service:
-    """멤버."""
-    return start(workspace, "member")
+def member(fleet: Fleet) -> Service:
+    """멤버, with empty tables."""
+    return fleet.service("member")
 
 
 @pytest.fixture
-def board(workspace: Workspace) -> Service:
-    """게시판."""
-    return start(workspace, "board")
+def board(fleet: Fleet) -> Service:
+    """게시판, with empty tables."""
+    return fleet.service("board")
+
+
+@pytest.fixture
+def world(workspace: Workspace, fleet: Fleet, member: Service, board: Service) -> World:
+    """Three empty databases, member and board behind a proxy each; no course service."""
+    to_member, to_board = fleet.proxy("member"), fleet.proxy("board")
+    return World(workspace, fleet.database("course"), member, board, to_member, to_board)
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A client."""
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=10, verify=NO_TLS) as client:
         yield client

@@ -5,24 +5,20 @@ The verdict is always counted in the three databases: a course is complete in al
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
-from running import Service
+from running import NOTHING, World, complete
 
-from handbook.lab import Proxy, Workspace, until
-from snippets import saga
+from handbook.lab import until
 from snippets.checkpoint import Checkpoint, nothing
 from snippets.naive import tx_log
 from snippets.retry import Policy
 from snippets.saga import Coordinator, Outcome, Saga, Step
-from snippets.services import course_saga
-from snippets.services.gateways import Participant, client
+from snippets.services.course_saga import create_course
 
 pytestmark = pytest.mark.stack
 QUICK = Policy(attempts=2, first=0.01)
@@ -33,68 +29,13 @@ POINTS = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class World:
-    """Three databases, two services, and a proxy before each of them."""
-
-    workspace: Workspace
-    member: Service
-    board: Service
-    to_member: Proxy
-    to_board: Proxy
-
-    @property
-    def urls(self) -> dict[str, str]:
-        """How the course service reaches the others."""
-        return {
-            "member": f"{self.to_member.url}/managers",
-            "board": f"{self.to_board.url}/boards",
-        }
-
-    def verdict(self) -> dict[str, list[str]]:
-        """Ids of courses: where each is to be found."""
-        course = self.workspace.database("course")
-        kept = "SELECT course_id FROM registration ORDER BY 1"
-        shown = "SELECT id FROM course WHERE state = 'open' ORDER BY 1"
-        return {
-            "pending": [
-                r[0] for r in course.fetch("SELECT id FROM course WHERE state = 'pending'")
-            ],
-            "open": [r[0] for r in course.fetch(shown)],
-            "managers": [r[0] for r in self.member.database.fetch(kept)],
-            "boards": [r[0] for r in self.board.database.fetch(kept)],
-        }
-
-    @asynccontextmanager
-    async def coordinator(
-        self, *, policy: Policy = QUICK, at: Checkpoint = nothing
-    ) -> AsyncIterator[tuple[Coordinator, Saga]]:
-        """The course service's coordinator in this process."""
-        async with await self.workspace.database("course").aconnect() as conn, client() as http:
-            parts = Participant(http, self.urls["member"]), Participant(http, self.urls["board"])
-            yield Coordinator(conn, policy=policy, at=at), course_saga.create_course(conn, *parts)
-
-
-NOTHING: dict[str, list[str]] = {"pending": [], "open": [], "managers": [], "boards": []}
-
-
-def complete(*courses: str) -> dict[str, list[str]]:
-    """The verdict when these courses are in all three databases."""
-    ids = list(courses)
-    return {"pending": [], "open": ids, "managers": ids, "boards": ids}
-
-
-@pytest.fixture
-def world(workspace: Workspace, member: Service, board: Service) -> Iterator[World]:
-    """Clean."""
-    course = workspace.database("course")
-    course.execute(course_saga.CREATE_TABLE)
-    course.execute(saga.CREATE_TABLE)
-    ports = [httpx.URL(service.url).port for service in (member, board)]
-    assert ports[0] is not None
-    assert ports[1] is not None
-    with Proxy(ports[0]) as to_member, Proxy(ports[1]) as to_board:
-        yield World(workspace, member, board, to_member, to_board)
+@asynccontextmanager
+async def coordinating(
+    world: World, *, policy: Policy = QUICK, at: Checkpoint = nothing
+) -> AsyncIterator[tuple[Coordinator, Saga]]:
+    """The course service's coordinator in this process."""
+    async with await world.course.aconnect() as conn, world.participants() as (member, board):
+        yield Coordinator(conn, policy=policy, at=at), create_course(conn, member, board)
 
 
 def course(number: int = 1, manager: str = "김담당") -> dict[str, str]:
@@ -104,7 +45,7 @@ def course(number: int = 1, manager: str = "김담당") -> dict[str, str]:
 
 async def test_course_is_in_all_databases_when_nothing_fails(world: World) -> None:
     """The saga ends, and the course is shown."""
-    async with world.coordinator() as (coordinator, create):
+    async with coordinating(world) as (coordinator, create):
         assert await coordinator.run(create, uuid4(), course()) is Outcome.DONE
     assert world.verdict() == complete("c-1")
 
@@ -112,7 +53,7 @@ async def test_course_is_in_all_databases_when_nothing_fails(world: World) -> No
 async def test_nothing_is_left_when_a_service_rejects(world: World) -> None:
     """A business rule is no accident: what was done before is undone, nothing is repeated."""
     world.member.database.execute("INSERT INTO on_leave VALUES ('이휴가')")
-    async with world.coordinator() as (coordinator, create):
+    async with coordinating(world) as (coordinator, create):
         outcome = await coordinator.run(create, uuid4(), course(manager="이휴가"))
     assert outcome is Outcome.COMPENSATED
     assert world.verdict() == NOTHING
@@ -121,7 +62,7 @@ async def test_nothing_is_left_when_a_service_rejects(world: World) -> None:
 async def test_lost_reply_is_settled_when_the_call_is_repeated(world: World) -> None:
     """One reply is lost: the repeat finds the row that the first call made."""
     world.to_board.drop_replies(1)
-    async with world.coordinator() as (coordinator, create):
+    async with coordinating(world) as (coordinator, create):
         assert await coordinator.run(create, uuid4(), course()) is Outcome.DONE
     assert world.to_board.faults == 1
     assert world.verdict() == complete("c-1")
@@ -129,7 +70,7 @@ async def test_lost_reply_is_settled_when_the_call_is_repeated(world: World) -> 
 
 async def test_lost_replies_leave_no_orphans(world: World) -> None:
     """Every reply of the board is lost: whether it acted or not, it is cancelled."""
-    async with world.coordinator() as (coordinator, create):
+    async with coordinating(world) as (coordinator, create):
         for number in range(5):
             world.to_board.drop_replies(QUICK.attempts)
             outcome = await coordinator.run(create, uuid4(), course(number))
@@ -140,8 +81,7 @@ async def test_lost_replies_leave_no_orphans(world: World) -> None:
 
 async def test_log_in_memory_leaves_an_orphan_for_each_lost_reply(world: World) -> None:
     """The naive twin: it noted only calls that were answered."""
-    async with await world.workspace.database("course").aconnect() as conn, client() as http:
-        parts = Participant(http, world.urls["member"]), Participant(http, world.urls["board"])
+    async with await world.course.aconnect() as conn, world.participants() as parts:
         for number in range(5):
             world.to_board.drop_replies(1)
             assert not await tx_log.create_course(conn, *parts, course(number))
@@ -152,7 +92,7 @@ async def test_log_in_memory_leaves_an_orphan_for_each_lost_reply(world: World) 
 
 def kill_at(world: World, target: str, point: str, courses: list[dict[str, Any]]) -> None:
     """Run the course service until it comes to `point`; SIGKILL."""
-    settings = {"dsn": world.workspace.database("course").dsn, **world.urls, "courses": courses}
+    settings = {"dsn": world.course.dsn, **world.urls, "courses": courses}
     child = world.workspace.start(target, kwargs=settings, stop_at=point)
     child.wait_for(point)
     child.kill()
@@ -160,7 +100,7 @@ def kill_at(world: World, target: str, point: str, courses: list[dict[str, Any]]
 
 def restart(world: World, target: str) -> None:
     """Run it again with nothing new to do, until it is idle."""
-    settings = {"dsn": world.workspace.database("course").dsn, **world.urls, "courses": []}
+    settings = {"dsn": world.course.dsn, **world.urls, "courses": []}
     child = world.workspace.start(target, kwargs=settings)
     child.wait_for("saga.idle")
     assert child.wait() == 0
@@ -174,7 +114,7 @@ def test_killed_saga_ends_when_it_is_resumed(world: World) -> None:
         restart(world, "snippets.services.course_saga:main")
     assert world.verdict() == complete(*(f"c-{number}" for number in range(len(POINTS))))
     ended = "SELECT count(*) FROM saga WHERE state = 'done'"
-    assert world.workspace.database("course").value(ended) == len(POINTS)
+    assert world.course.value(ended) == len(POINTS)
 
 
 def test_compensation_is_finished_when_it_was_killed_halfway(world: World) -> None:
@@ -208,18 +148,18 @@ async def test_failing_compensation_is_repeated_then_left_to_people(world: World
             world.to_member.refuse()
 
     world.to_board.drop_replies(QUICK.attempts)
-    async with world.coordinator(at=trouble) as (coordinator, create):
+    async with coordinating(world, at=trouble) as (coordinator, create):
         saga_id = uuid4()
         assert await coordinator.run(create, saga_id, course()) is Outcome.STUCK
-        queue = world.workspace.database("course").fetch("SELECT saga_id, step FROM manual_queue")
+        queue = world.course.fetch("SELECT saga_id, step FROM manual_queue")
         assert queue == [(saga_id, "manager")]
         assert world.verdict() == {**NOTHING, "managers": ["c-1"]}
     world.to_member.heal()
-    async with world.coordinator() as (coordinator, create):
+    async with coordinating(world) as (coordinator, create):
         ended = await coordinator.resume([create], stuck=True)
     assert ended == {saga_id: Outcome.COMPENSATED}
     assert world.verdict() == NOTHING
-    assert world.workspace.database("course").value("SELECT count(*) FROM manual_queue") == 0
+    assert world.course.value("SELECT count(*) FROM manual_queue") == 0
 
 
 async def test_compensation_succeeds_when_it_fails_less_often_than_the_policy_allows(
@@ -232,7 +172,7 @@ async def test_compensation_succeeds_when_it_fails_less_often_than_the_policy_al
             world.to_member.drop_replies(1)
 
     world.to_board.drop_replies(QUICK.attempts)
-    async with world.coordinator(at=trouble) as (coordinator, create):
+    async with coordinating(world, at=trouble) as (coordinator, create):
         assert await coordinator.run(create, uuid4(), course()) is Outcome.COMPENSATED
     assert world.to_member.faults == 1
     assert world.verdict() == NOTHING
@@ -246,15 +186,14 @@ async def test_swallowed_compensation_leaves_its_orphan_for_ever(world: World) -
             world.to_board.refuse()
             world.to_member.refuse()
 
-    async with await world.workspace.database("course").aconnect() as conn, client() as http:
-        parts = Participant(http, world.urls["member"]), Participant(http, world.urls["board"])
+    async with await world.course.aconnect() as conn, world.participants() as parts:
         assert not await tx_log.create_course(conn, *parts, course(), at=trouble)
     assert world.verdict() == {**NOTHING, "managers": ["c-1"]}
 
 
 async def test_saga_goes_forward_when_the_pivot_is_behind_it(world: World) -> None:
     """After the pivot nothing is undone: the step waits for people, and is then done."""
-    async with world.coordinator() as (coordinator, create):
+    async with coordinating(world) as (coordinator, create):
         first, manager, board, _ = create.steps
         assert manager.compensation is not None
         steps = (first, Step("manager", manager.action, kind="pivot"),
@@ -266,13 +205,13 @@ async def test_saga_goes_forward_when_the_pivot_is_behind_it(world: World) -> No
         world.to_board.heal()
         assert await coordinator.resume([forward], stuck=True) == {saga_id: Outcome.DONE}
     assert world.verdict()["boards"] == ["c-1"]
-    assert world.workspace.database("course").value("SELECT count(*) FROM manual_queue") == 0
+    assert world.course.value("SELECT count(*) FROM manual_queue") == 0
 
 
 async def test_compensations_run_together_when_the_saga_says_they_may(world: World) -> None:
     """The result is the same."""
     world.to_board.drop_replies(QUICK.attempts)
-    async with world.coordinator() as (coordinator, create):
+    async with coordinating(world) as (coordinator, create):
         together = Saga(create.name, create.steps, parallel=True)
         assert await coordinator.run(together, uuid4(), course()) is Outcome.COMPENSATED
     assert world.verdict() == NOTHING
@@ -281,12 +220,12 @@ async def test_compensations_run_together_when_the_saga_says_they_may(world: Wor
 async def test_saga_at_work_is_left_alone_when_another_coordinator_resumes(world: World) -> None:
     """Its lock is free only when its coordinator is gone."""
     asked = {**course(), "saga_id": str(uuid4())}
-    settings = {"dsn": world.workspace.database("course").dsn, **world.urls, "courses": [asked]}
+    settings = {"dsn": world.course.dsn, **world.urls, "courses": [asked]}
     child = world.workspace.start(
         "snippets.services.course_saga:main", kwargs=settings, stop_at="saga.before.board"
     )
     child.wait_for("saga.before.board")
-    async with world.coordinator() as (coordinator, create):
+    async with coordinating(world) as (coordinator, create):
         assert await coordinator.resume([create]) == {}
         child.kill()
 
