@@ -7,6 +7,7 @@ Guarantees:
 Does not guarantee:
     That the event is sent once (the relay sends it at least once), or soon, or at all while no
     relay runs. Order between different keys.
+    That a ring of the `Doorbell` is heard: it saves latency, the relay's poll saves the event.
 
 Assumes:
     A writer locks the row that its key names before it calls `write`, as any change of that row
@@ -15,6 +16,8 @@ Assumes:
 Proved by:
     E20 tests/snippets/test_outbox.py::test_event_exists_exactly_when_its_transaction_committed
     E20 tests/snippets/test_dual_write.py::test_outbox_loses_nothing_when_killed_after_commit
+    E25 tests/snippets/test_doorbell.py::test_committers_take_turns_when_they_notify_inside
+    E25 tests/snippets/test_doorbell.py::test_missed_ring_is_made_good_by_the_poll
 
 Source: Richardson, Microservices Patterns, section 3.3.1; microservices.io, Transactional outbox.
 """
@@ -25,12 +28,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
+
+from snippets.correlation import correlation_id
 
 CHANNEL = "outbox"
 # Kafka refuses a batch over 1 MiB: what can never be sent must fail its writer, not the relay.
@@ -39,12 +44,13 @@ MAX_PAYLOAD_BYTES = 512 * 1024
 # --8<-- [start:table]
 CREATE_TABLE = """
 CREATE TABLE IF NOT EXISTS outbox (
-    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    event_id   uuid NOT NULL,
-    topic      text NOT NULL,
-    key        text NOT NULL,
-    payload    text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id       uuid NOT NULL,
+    topic          text NOT NULL,
+    key            text NOT NULL,
+    payload        text NOT NULL,
+    correlation_id text,  -- of the request that caused the event; NULL when none did
+    created_at     timestamptz NOT NULL DEFAULT now()
 ) WITH (  -- rows live for milliseconds: vacuum by count, not by share of an empty table
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 1000
@@ -53,12 +59,20 @@ CREATE TABLE IF NOT EXISTS outbox (
 # --8<-- [end:table]
 
 # Takes ROW EXCLUSIVE on the table: blocks neither readers nor other writers.
-INSERT = "INSERT INTO outbox (event_id, topic, key, payload) VALUES (%s, %s, %s, %s)"
+INSERT = """
+INSERT INTO outbox (event_id, topic, key, payload, correlation_id) VALUES (%s, %s, %s, %s, %s)
+"""
 
 BACKLOG = """
 SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8
 FROM outbox
 """
+
+
+def _current() -> str | None:
+    """What this task works for; None outside of any request."""
+    known = correlation_id.get()
+    return None if known == "-" else known
 
 
 @dataclass(frozen=True)
@@ -70,12 +84,18 @@ class Event:
         topic: Where it goes.
         key: Events of one key keep their order.
         payload: JSON-serialisable facts.
+        correlation_id: Of the request that caused it; by default the one that this task works for.
     """
 
     id: UUID
     topic: str
     key: str
     payload: Mapping[str, Any]
+    correlation_id: str | None = field(default_factory=_current)
+
+    def __post_init__(self) -> None:
+        if not self.topic or not self.key:
+            raise ValueError(f"event {self.id}: name a topic, and a key to keep its order by")
 
 
 @dataclass(frozen=True)
@@ -91,12 +111,13 @@ async def write(conn: AsyncConnection, event: Event) -> None:
     """Put `event` into the caller's transaction; never commits.
 
     Raises:
-        ValueError: the payload is larger than Kafka takes.
+        ValueError: the payload is larger than Kafka takes, or holds NaN, which is no JSON.
     """
-    payload = json.dumps(event.payload, ensure_ascii=False)
+    payload = json.dumps(event.payload, ensure_ascii=False, allow_nan=False)
     if len(payload.encode()) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"payload of event {event.id} is over {MAX_PAYLOAD_BYTES} bytes")
-    await conn.execute(INSERT, (event.id, event.topic, event.key, payload))
+    values = (event.id, event.topic, event.key, payload, event.correlation_id)
+    await conn.execute(INSERT, values)
     # --8<-- [end:write]
 
 

@@ -19,6 +19,7 @@ Proved by:
     E21 tests/snippets/test_relay.py::test_relay_sends_every_row_when_ids_commit_out_of_order
     E22 tests/snippets/test_relay.py::test_relay_repeats_one_batch_when_killed_after_send
     E23 tests/snippets/test_relay.py::test_second_relay_waits_until_the_leader_is_gone
+    E23 tests/snippets/test_relay.py::test_order_of_a_key_is_kept_when_only_the_leader_works
 
 Source: Richardson, microservices.io, Polling publisher; PostgreSQL 18, 9.28.10 Advisory lock
 functions; Kafka, KIP-98 (idempotent producer).
@@ -39,19 +40,18 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 from psycopg import AsyncConnection
 
+from snippets import shards
 from snippets.checkpoint import Checkpoint, nothing
+from snippets.correlation import KAFKA_HEADER
 from snippets.outbox import CHANNEL
-
-LEADER_LOCK = 0x6F7574626F78  # "outbox"
-
-# Not the waiting form: a session that waits for a lock inside a SELECT holds back vacuum.
-LEAD = "SELECT pg_try_advisory_lock(%s)"
+from snippets.retention import ARCHIVE
+from snippets.shards import Shard, try_lead
 
 # --8<-- [start:claim]
 # No row lock: the advisory lock makes the leader the only reader. No watermark: a row is found for
 # as long as it exists, however late its transaction commits.
 CLAIM = """
-SELECT id, event_id, topic, key, payload FROM outbox
+SELECT id, event_id, topic, key, payload, correlation_id FROM outbox
 WHERE id <> ALL (%s::bigint[]) ORDER BY id LIMIT %s
 """
 DELETE = "DELETE FROM outbox WHERE id = ANY (%s::bigint[])"
@@ -66,6 +66,7 @@ class Row(NamedTuple):
     topic: str
     key: str
     payload: str
+    correlation_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,16 @@ class Pace:
     poll: float = 0.5
     give_up: float = 30.0
 
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.poll <= 0 or self.give_up <= 0:
+            raise ValueError(f"{self}: all three must be positive")
+
 
 class Relay:
-    """Moves rows while it leads. `conn` is autocommit and used by nobody else."""
+    """Moves rows while it leads. `conn` is autocommit and used by nobody else.
+
+    `shard`: whose rows it moves. `archive`: keep them in `outbox_archive` when Kafka has them.
+    """
 
     def __init__(
         self,
@@ -93,11 +101,15 @@ class Relay:
         producer: AIOKafkaProducer,
         *,
         pace: Pace | None = None,
+        shard: Shard | None = None,
+        archive: bool = False,
         at: Checkpoint = nothing,
     ) -> None:
         self._conn = conn
         self._producer = producer
         self._pace = pace or Pace()
+        self._shard = shard or Shard()
+        self._forget = ARCHIVE if archive else DELETE
         self._at = at
         self._sent: list[int] = []
         self._next: list[Row] = []
@@ -106,8 +118,7 @@ class Relay:
     async def lead(self, stop: asyncio.Event) -> bool:
         """Wait for leadership; False when `stop` came first."""
         while not stop.is_set():
-            row = await (await self._conn.execute(LEAD, (LEADER_LOCK,))).fetchone()
-            if row == (True,):
+            if await try_lead(self._conn, self._shard):
                 self._at("relay.leads")
                 return True
             await _first(stop, limit=self._pace.poll)
@@ -132,10 +143,15 @@ class Relay:
     async def _advance(self, sent: list[int], flying: list[Row], limit: int | None) -> list[Row]:
         limit = self._pace.batch if limit is None else limit
         async with self._conn.pipeline(), self._conn.cursor(binary=True) as cursor:
-            await self._conn.execute(DELETE, (sent,))
-            await cursor.execute(CLAIM, ([row.id for row in flying], limit))
+            await self._conn.execute(self._forget, (sent,))
+            await cursor.execute(*self._claim([row.id for row in flying], limit))
             return [Row(*values) for values in await cursor.fetchall()]
             # --8<-- [end:step]
+
+    def _claim(self, flying: list[int], limit: int) -> tuple[str, tuple[Any, ...]]:
+        if self._shard.count == 1:
+            return CLAIM, (flying, limit)
+        return shards.CLAIM, (flying, self._shard.count, self._shard.number, limit)
 
     # --8<-- [start:run]
     async def run(self, stop: asyncio.Event) -> None:
@@ -179,6 +195,8 @@ async def publish(producer: AIOKafkaProducer, rows: Sequence[Row], *, give_up: f
 def _append(batch: BatchBuilder, row: Row) -> bool:
     """False when the batch is full: `append` then returns None and drops the message."""
     headers = [("event-id", str(row.event_id).encode())]
+    if row.correlation_id:
+        headers.append((KAFKA_HEADER, row.correlation_id.encode()))
     key, value = row.key.encode(), row.payload.encode()
     return batch.append(key=key, value=value, timestamp=None, headers=headers) is not None
 
@@ -237,13 +255,17 @@ async def main(
     at: Checkpoint = nothing,
     batch: int = Pace.batch,
     poll: float = Pace.poll,
+    shard: int = 0,
+    shard_count: int = 1,
+    archive: bool = False,
 ) -> None:
-    """A relay process: leads or waits to lead, until `stop`."""
+    """A relay process: leads its shard or waits to lead it, until `stop`."""
+    pace, part = Pace(batch=batch, poll=poll), Shard(shard, shard_count)
     async with (
         await AsyncConnection.connect(dsn, autocommit=True) as conn,
         producer_for(kafka) as producer,
     ):
-        relay = Relay(conn, producer, pace=Pace(batch=batch, poll=poll), at=at)
+        relay = Relay(conn, producer, pace=pace, shard=part, archive=archive, at=at)
         listening = asyncio.create_task(listen(dsn, relay.wake))
         try:
             await relay.run(stop or asyncio.Event())

@@ -48,6 +48,23 @@ async def test_write_fails_when_kafka_could_never_take_the_event(workspace: Work
     assert workspace.fetch("TABLE outbox") == []
 
 
+async def test_write_fails_when_the_payload_is_no_json(workspace: Workspace) -> None:
+    """NaN is none, although Python would write it; the consumer would be the one to fail."""
+    workspace.execute(outbox.CREATE_TABLE)
+    async with await workspace.aconnect() as conn:
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            await outbox.write(conn, event(payload={"fee": float("nan")}))
+
+    assert workspace.fetch("TABLE outbox") == []
+
+
+@pytest.mark.parametrize("wrong", [{"topic": ""}, {"key": ""}])
+def test_event_is_refused_when_it_has_no_topic_or_key(wrong: dict[str, str]) -> None:
+    """Before the transaction is asked for anything."""
+    with pytest.raises(ValueError, match="name a topic, and a key"):
+        event(**wrong)
+
+
 async def test_backlog_tells_number_and_age_of_waiting_events(workspace: Workspace) -> None:
     """An empty outbox has age 0; a waiting event has the age of its row."""
     workspace.execute(outbox.CREATE_TABLE)

@@ -15,8 +15,10 @@ from aiokafka.errors import KafkaError
 
 from handbook.lab import Workspace, until, wait_until
 from snippets import outbox
+from snippets.correlation import KAFKA_HEADER, take_over
 from snippets.naive.watermark_relay import WatermarkRelay
 from snippets.relay import Pace, Relay, main, producer_for
+from snippets.shards import Shard, try_lead
 
 pytestmark = pytest.mark.stack
 
@@ -167,6 +169,38 @@ def test_second_relay_waits_until_the_leader_is_gone(box: Workspace) -> None:
     standby.stop()
 
     assert sorted(map(str, sent(box))) == ["after", "before"]
+
+
+async def test_order_of_a_key_is_kept_when_only_the_leader_works(box: Workspace) -> None:
+    """The slow leader holds the oldest event; nobody else may send a later one meanwhile."""
+    fill(box, ["k"] * 3)
+    written = [str(event) for (event,) in box.fetch("SELECT event_id FROM outbox ORDER BY id")]
+    async with (
+        producer_for(box.kafka) as producer,
+        await box.aconnect() as conn,
+        await box.aconnect() as other,
+    ):
+        leader = Relay(conn, producer, pace=Pace(batch=1))
+        assert await leader.lead(asyncio.Event())
+        await leader.step()  # reads the first event, sends nothing yet
+        assert not await try_lead(other, Shard())
+        await drain(leader)
+
+    assert [record.headers["event-id"] for record in box.records("events")] == written
+
+
+async def test_correlation_id_arrives_as_a_header_when_the_event_has_one(box: Workspace) -> None:
+    """Of the request that this task works for, or as told; without one there is no header."""
+    topic = box.topic("events", partitions=1)
+    async with await box.aconnect() as conn, producer_for(box.kafka) as producer:
+        await outbox.write(conn, outbox.Event(uuid4(), topic, "none", {}))
+        await outbox.write(conn, outbox.Event(uuid4(), topic, "told", {}, "request-1"))
+        take_over("request-2")
+        await outbox.write(conn, outbox.Event(uuid4(), topic, "current", {}))
+        await drain(Relay(conn, producer))
+
+    found = {record.key: record.headers.get(KAFKA_HEADER) for record in box.records("events")}
+    assert found == {"none": None, "told": "request-1", "current": "request-2"}
 
 
 def test_relay_deletes_what_it_sent_when_it_is_stopped(box: Workspace) -> None:
