@@ -16,6 +16,7 @@ NAIVE = [path for path in MODULES if path.parent.name == "naive" and path.stem !
 # What is no pattern of its own: words, parts that others are made of.
 PARTS_OF_OTHERS = {"__init__", "checkpoint", "correlation", "errors"}
 PATTERNS = [path for path in paths.SNIPPETS.glob("*.py") if path.stem not in PARTS_OF_OTHERS]
+PATTERNS += [paths.SNIPPETS / package / "__init__.py" for package in ("anomalies", "steps")]
 PROOF = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 
 
@@ -63,7 +64,7 @@ def test_import_rule_is_red_when_a_snippet_imports_the_tooling() -> None:
     assert "handbook" in imported("def f():\n    import handbook.stack")
 
 
-@pytest.mark.parametrize("path", PATTERNS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PATTERNS, ids=lambda p: str(p.relative_to(paths.SNIPPETS)))
 def test_pattern_states_its_contract(path: Path) -> None:
     """A pattern says what it guarantees, what not, what it assumes and which tests prove it."""
     text = docstring(path)
