@@ -5,6 +5,7 @@ from handbook.lab.crowd import Meeting, Tally, all_at_once
 from handbook.lab.database import Database
 from handbook.lab.kafka import Record
 from handbook.lab.lab import Lab
+from handbook.lab.pending import Pending
 from handbook.lab.proxy import Proxy
 from handbook.lab.trace import Trace
 from handbook.lab.waiting import until, wait_until
@@ -15,6 +16,7 @@ __all__ = [
     "Database",
     "Lab",
     "Meeting",
+    "Pending",
     "Proxy",
     "Record",
     "Tally",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 
@@ -9,8 +12,16 @@ from handbook.errors import UsageError
 from handbook.lab import Meeting, Tally, Workspace, all_at_once
 from handbook.lab.crowd import Work
 from handbook.lab.waiting import DeadlinePassedError
+from handbook.stack import Stack
 
 pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def workspace(stack: Stack) -> Iterator[Workspace]:
+    """One for all tests here: they leave nothing in it."""
+    with contextlib.closing(Workspace.create(stack, "crowd")) as made:
+        yield made
 
 
 def test_calls_are_counted_by_how_they_ended(workspace: Workspace) -> None:
