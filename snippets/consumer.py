@@ -124,6 +124,7 @@ class _Member(ConsumerRebalanceListener):
     limit: float
     schema: int
     batch: int
+    committed: Callable[[], None]
     at: Checkpoint
     bury: Callable[[ConsumerRecord[Any, Any], str], Awaitable[None]] | None = None
     consumer: AIOKafkaConsumer = field(init=False)
@@ -159,6 +160,7 @@ class _Member(ConsumerRebalanceListener):
         self.patience.succeeded(place)
         self.done[place] = record.offset + 1
         self.handled += 1
+        self.committed()
         self.at("consumer.handled")
         # --8<-- [end:run]
 
@@ -258,6 +260,7 @@ async def consume(
     schema: int = 1,
     batch: int = 100,
     rng: random.Random | None = None,
+    committed: Callable[[], None] = lambda: None,
     at: Checkpoint = nothing,
 ) -> None:
     """Be a member of `group` and handle events until `stop`.
@@ -276,6 +279,7 @@ async def consume(
         schema: The newest version of payloads (`schema`, 1 by default) that the handler knows.
         batch: Events between two commits of offsets, at most.
         rng: Chooses the pauses.
+        committed: Called after each event's transaction, such as `outbox.Doorbell.ring`.
         at: Fault points.
 
     Raises:
@@ -287,7 +291,7 @@ async def consume(
     if dead_letters in topics:
         raise ValueError("give dead letters a topic of their own: poison would come back")
     patience = Patience(policy or Policy(), rng=rng)
-    loop = _Member(dsn, group, handler, patience, limit, schema, batch, at)
+    loop = _Member(dsn, group, handler, patience, limit, schema, batch, committed, at)
     async with AsyncExitStack() as stack:
         if dead_letters is not None:
             producer = await stack.enter_async_context(producer_for(kafka))
