@@ -13,7 +13,7 @@ from snippets.services import participant, web
 def app(dsn: str, *, timeout: float = web.TIMEOUT) -> Starlette:
     """The application on its own database."""
     pool = web.database(dsn)
-    return web.service(participant.routes("boards", pool), pool, name="board", timeout=timeout)
+    return web.service(participant.operations("boards", pool), pool, name="board", timeout=timeout)
 
 
 async def main(

@@ -23,7 +23,7 @@ def app(dsn: str, *, timeout: float = web.TIMEOUT) -> Starlette:
     """The application on its own database."""
     pool = web.database(dsn)
     return web.service(
-        participant.routes("managers", pool, at_work), pool, name="member", timeout=timeout
+        participant.operations("managers", pool, at_work), pool, name="member", timeout=timeout
     )
 
 

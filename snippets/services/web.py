@@ -10,95 +10,66 @@ Source: RFC 9457, Problem Details for HTTP APIs; RFC 9110, HTTP Semantics.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
-    contextmanager,
-)
-from datetime import UTC, datetime
-from http import HTTPStatus
-from socket import socket
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal
 
 import msgspec
+import psycopg
 import uvicorn
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.correlation import HTTP_HEADER, correlation_id, take_over
+from snippets.correlation import HTTP_HEADER, take_over
+from snippets.retry import may_succeed
+from snippets.services import openapi
 from snippets.services.migrate import files, migrate
+from snippets.services.openapi import Operation
+from snippets.services.problems import MAX_IDS as MAX_IDS
+from snippets.services.problems import Problem as Problem
+from snippets.services.problems import body as body
+from snippets.services.problems import wanted_ids as wanted_ids
+from snippets.services.serving import URL_LIMIT, JsonLines, Protocol, Server
 
 MAX_BODY = 64 * 1024
-MAX_IDS = 100
+MAX_URL = 8000
+"""Bytes; what RFC 9110 asks everybody to take."""
 TIMEOUT = 5.0
 """Seconds in which a request is answered."""
+PATIENCE = 2.0
+"""Seconds to wait for one of the pool's connections: less, so that the reason is known."""
 
 log = logging.getLogger("service")
-T = TypeVar("T")
 
 
-# --8<-- [start:problem]
-class Problem(Exception):  # noqa: N818
-    """A refusal that the caller can act on."""
+class Status(msgspec.Struct, frozen=True):
+    """Of the process."""
 
-    def __init__(self, status: int, detail: str, **more: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
-
-    def response(self) -> Response:
-        """As RFC 9457 writes it."""
-        return JSONResponse(self.body, self.status, media_type="application/problem+json")
-        # --8<-- [end:problem]
+    status: Literal["live", "ready"]
 
 
 def database(dsn: str, *, size: int = 5) -> AsyncConnectionPool:
     """The service's connections, opened with it; one that broke is replaced before it is used."""
     check = AsyncConnectionPool.check_connection
-    return AsyncConnectionPool(dsn, min_size=1, max_size=size, check=check, open=False)
+    return AsyncConnectionPool(
+        dsn, min_size=1, max_size=size, timeout=PATIENCE, check=check, open=False
+    )
 
 
-async def body(request: Request, kind: type[T]) -> T:
-    """The request's JSON as `kind`; unknown fields and wrong types are refused.
-
-    Raises:
-        Problem: 415 for another media type, 400 for what is no JSON, 422 for another shape.
-    """
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Problem(415, "send application/json")
-    try:
-        return msgspec.json.decode(await request.body(), type=kind)
-    except msgspec.ValidationError as error:
-        raise Problem(422, str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, f"the body is no JSON: {error}") from None
-
-
-def wanted_ids(request: Request) -> list[str]:
-    """The `ids=a,b,c` of a batch request, without repeats, in order.
-
-    Raises:
-        Problem: 400 when there is none, one is empty, or there are more than `MAX_IDS`.
-    """
-    ids = list(dict.fromkeys(request.query_params.get("ids", "").split(",")))
-    if "" in ids:
-        raise Problem(400, "name the rows: ?ids=a,b,c")
-    if len(ids) > MAX_IDS:
-        raise Problem(400, f"{len(ids)} ids; ask for at most {MAX_IDS} at a time", limit=MAX_IDS)
-    return ids
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A success; `value` is encoded as the service's description says."""
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
 
 
 # --8<-- [start:envelope]
@@ -118,23 +89,40 @@ class Envelope:
         begun = time.monotonic()
         try:
             async with asyncio.timeout(self.timeout):
-                await self.app(scope, _limited(receive), answer)
-        except PoolTimeout:  # nothing was done: no connection, no statement
-            await answer.instead(Problem(503, "no connection to the database"), scope, receive)
-        except TimeoutError:
-            await answer.instead(
-                Problem(503, f"no answer within {self.timeout:g} s"), scope, receive
-            )
-        except Problem as problem:
-            await answer.instead(problem, scope, receive)
-        except Exception:
-            log.exception("unexpected")
-            await answer.instead(Problem(500, "unexpected; see the service's log"), scope, receive)
+                await self.app(scope, _limited(scope, receive), answer)
+        except Exception as error:
+            await answer.instead(_meaning(error), scope, receive)
         finally:
             took = round(1000 * (time.monotonic() - begun), 1)
             facts = {"method": scope["method"], "path": scope["path"], "status": answer.status}
             log.info("request", extra={"facts": {**facts, "ms": took}})
             # --8<-- [end:envelope]
+
+
+# --8<-- [start:meaning]
+def _meaning(error: Exception) -> Problem:
+    """503 only when nothing was done; what may have been done is a 500 or a 504."""
+    match error:
+        case Problem():
+            return error
+        case ClientDisconnect():
+            return Problem(400, "the request was cut off")  # nobody reads it
+        case PoolTimeout():
+            return _later("no connection to the database")
+        case TimeoutError():
+            return Problem(504, "no answer in time; whether anything was done is unknown")
+        case psycopg.OperationalError() if may_succeed(error):
+            return _later("another transaction was quicker")
+        case psycopg.OperationalError():
+            log.error("database: %s %s", type(error).__name__, error.sqlstate)
+            return Problem(500, "the database failed; whether anything was done is unknown")
+    log.error("unexpected", exc_info=error)
+    return Problem(500, "unexpected; see the service's log")
+
+
+def _later(detail: str) -> Problem:
+    return Problem(503, detail, headers={"Retry-After": "1"})
+    # --8<-- [end:meaning]
 
 
 class _Answer:
@@ -156,7 +144,9 @@ class _Answer:
             await problem.response()(scope, receive, self)
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL:
+        raise Problem(414, f"the URL is over {MAX_URL} bytes", limit=MAX_URL)
     size = 0
 
     async def counted() -> Message:
@@ -172,7 +162,7 @@ def _limited(receive: Receive) -> Receive:
 
 # --8<-- [start:service]
 def service(
-    routes: Sequence[BaseRoute],
+    routes: Sequence[Operation | BaseRoute],
     pool: AsyncConnectionPool,
     *,
     name: str,
@@ -182,7 +172,7 @@ def service(
     """An application with health checks, whose database is migrated before it is ready.
 
     Args:
-        routes: What the service does.
+        routes: What the service does; operations are described at /openapi.json.
         pool: Its own database; opened and closed with the application.
         name: Names its migrations.
         timeout: Seconds in which a request is answered.
@@ -192,7 +182,7 @@ def service(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with pool:
-            async with pool.connection() as conn:
+            async with pool.connection(timeout=30) as conn:
                 await migrate(conn, files(name))
             if beside is None:
                 yield
@@ -201,59 +191,39 @@ def service(
                 yield
                 # --8<-- [end:service]
 
-    async def live(_: Request) -> Response:
-        return JSONResponse({"status": "live"})
-
-    async def ready(_: Request) -> Response:
-        async with pool.connection(timeout=1) as conn:
-            await conn.execute("SELECT 1")
-        return JSONResponse({"status": "ready"})
-
-    async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return Problem(error.status_code, error.detail).response()
-
-    health = [Route("/health/live", live), Route("/health/ready", ready)]
+    described = [*health(pool), *(one for one in routes if isinstance(one, Operation))]
+    others = [one for one in routes if isinstance(one, BaseRoute)]
     return Starlette(
-        routes=[*health, *routes],
+        routes=[*openapi.routes(described, name), *others],
         middleware=[Middleware(Envelope, timeout=timeout)],
-        exception_handlers={HTTPException: refused},
+        exception_handlers={HTTPException: _refused},
         lifespan=lifespan,
     )
 
 
-class JsonLines(logging.Formatter):
-    """One JSON object a line, with the correlation id."""
+def health(pool: AsyncConnectionPool) -> list[Operation]:
+    """Live: the process answers, a restart would not help. Ready: it can do its work."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        line = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname,
-            "message": record.getMessage(),
-            "correlation_id": correlation_id.get(),
-            **getattr(record, "facts", {}),
-        }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+    async def live(_: Request) -> Response:
+        return reply(Status("live"))
+
+    async def ready(_: Request) -> Response:
+        try:
+            async with pool.connection(timeout=1) as conn:
+                await conn.execute("SELECT 1")
+        except psycopg.OperationalError:
+            raise _later("no connection to the database") from None
+        return reply(Status("ready"))
+
+    return [
+        Operation("live", "GET", "/health/live", live, {200: Status}),
+        Operation("ready", "GET", "/health/ready", ready, {200: Status}),
+    ]
 
 
-class _Server(uvicorn.Server):
-    """Leaves the signals to the process that it runs in, and says when it listens."""
-
-    def __init__(self, config: uvicorn.Config, at: Checkpoint) -> None:
-        super().__init__(config)
-        self.at = at
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self.at("service.ready")
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return Problem(error.status_code, error.detail, headers=error.headers).response()
 
 
 async def run(
@@ -265,7 +235,9 @@ async def run(
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
     quiet: dict[str, Any] = {"log_config": None, "access_log": False}
-    server = _Server(uvicorn.Config(app, "127.0.0.1", port, lifespan="on", **quiet), at)
+    limits: dict[str, Any] = {"h11_max_incomplete_event_size": URL_LIMIT, "http": Protocol}
+    config = uvicorn.Config(app, "127.0.0.1", port, lifespan="on", **quiet, **limits)
+    server = Server(config, at)
 
     async def leave() -> None:
         await (stop or asyncio.Event()).wait()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from typing import Any
 
 import httpx
@@ -85,11 +87,21 @@ BAD: list[tuple[str, str, dict[str, Any], int]] = [
     ("PUT", "/managers/c-1", {"json": {"name": ""}}, 422),
     ("PUT", "/managers/c-1", {"json": []}, 422),
     ("PUT", "/managers/c-1", {"json": {"name": "a" * 70_000}}, 413),
+    ("PUT", "/managers/c-1", {"json": {"name": "a\x00b"}}, 422),
+    ("PUT", "/managers/c-1", {"json": {"name": " a"}}, 422),
+    ("PUT", "/managers/c-1", {"json": {"name": "a\n"}}, 422),
+    ("PUT", "/managers/c-1", {"content": '{"name": "\\ud800"}', "headers": JSON}, 400),
+    ("PUT", "/managers/c-1", {"content": b'{"name": "\xff"}', "headers": JSON}, 400),
+    ("PUT", "/managers/c-1", {"content": "[" * 60_000, "headers": JSON}, 422),
     ("PUT", "/managers/not%20an%20id", {"json": KIM}, 400),
+    ("PUT", "/managers/c-1%0A", {"json": KIM}, 400),
+    ("DELETE", "/managers/c%00", {}, 400),
     ("GET", "/managers/c-404", {}, 404),
     ("GET", "/managers", {}, 400),
     ("GET", "/managers", {"params": {"ids": "a,,b"}}, 400),
+    ("GET", "/managers", {"params": {"ids": "a\x00,b"}}, 400),
     ("GET", "/managers", {"params": {"ids": ",".join(map(str, range(101)))}}, 400),
+    ("GET", "/managers", {"params": {"ids": ",".join(map(str, range(2_500)))}}, 414),
     ("POST", "/managers/c-1", {"json": KIM}, 405),
     ("GET", "/nowhere", {}, 404),
 ]
@@ -107,6 +119,58 @@ async def test_bad_input_is_a_problem_document_and_leaves_nothing(
         assert "Traceback" not in reply.text
     assert member.database.value("SELECT count(*) FROM registration") == 0
     assert (await http.get(f"{member.url}/health/ready")).status_code == 200
+
+
+def raw(service: Service, request: str) -> str:
+    """The reply to what no HTTP client would send."""
+    address = httpx.URL(service.url)
+    assert address.port is not None
+    with socket.create_connection((address.host, address.port), timeout=10) as line:
+        with contextlib.suppress(ConnectionError):  # it does not wait for the end
+            line.sendall(request.encode())
+        return line.recv(4096).decode()
+
+
+IDS = ",".join(f"course-{number}" for number in range(10_000))
+
+
+@pytest.mark.parametrize(
+    ("request_text", "statuses"),
+    [
+        ("HELLO\r\n\r\n", {"400"}),
+        (f"GET /managers?ids={IDS[:20_000]}", {"400"}),  # and nothing more
+        (f"GET /managers?ids={IDS} HTTP/1.1\r\nHost: x\r\n\r\n", {"400", "414"}),
+    ],
+    ids=["no HTTP", "no end", "10,000 ids"],
+)
+def test_what_cannot_be_read_is_a_problem_document_too(
+    member: Service, request_text: str, statuses: set[str]
+) -> None:
+    """The server answers, before the application sees anything; it goes on serving."""
+    reply = raw(member, request_text)
+    assert reply.split()[1] in statuses
+    assert "application/problem+json" in reply
+    assert raw(member, "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").startswith("HTTP/1.1 200")
+
+
+async def test_refused_method_is_told_what_is_allowed(
+    member: Service, http: httpx.AsyncClient
+) -> None:
+    """All methods of the path, not only those of the first route."""
+    reply = await http.post(f"{member.url}/managers/c-1", json=KIM)
+    assert sorted(reply.headers["allow"].split(", ")) == ["DELETE", "GET", "HEAD", "PUT"]
+
+
+async def test_repeat_is_not_judged_again_when_the_rule_has_changed(
+    member: Service, http: httpx.AsyncClient
+) -> None:
+    """Who went on leave after the first call: the repeat has the reply of the first."""
+    url = f"{member.url}/managers/c-1"
+    await http.put(url, json=KIM)
+    member.database.execute("INSERT INTO on_leave VALUES ('김담당')")
+    assert (await http.put(url, json=KIM)).status_code == 200
+    assert (await http.put(f"{member.url}/managers/c-2", json=KIM)).status_code == 422
+    assert member.database.fetch("SELECT course_id FROM registration") == [("c-1",)]
 
 
 async def test_correlation_id_is_kept_when_it_is_safe_and_made_when_not(
@@ -129,13 +193,13 @@ async def test_correlation_id_is_kept_when_it_is_safe_and_made_when_not(
 async def test_request_ends_when_the_database_does_not_answer(
     workspace: Workspace, http: httpx.AsyncClient
 ) -> None:
-    """A lock that nobody releases costs the caller the time-out, then a 503."""
+    """A lock that nobody releases costs the caller the time-out, then a 504: the end is unknown."""
     member = start(workspace, "member", limit=0.5)
     with member.database.connect(autocommit=False) as conn:
         conn.execute("LOCK TABLE tombstone IN ACCESS EXCLUSIVE MODE")
         reply = await http.put(f"{member.url}/managers/c-1", json=KIM)
         conn.rollback()
-    assert reply.status_code == 503
+    assert reply.status_code == 504
     assert (await http.put(f"{member.url}/managers/c-1", json=KIM)).status_code == 201
 
 
