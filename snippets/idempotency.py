@@ -67,7 +67,9 @@ FINISH = """
 UPDATE idempotency_key SET status = %s, body = %s
 WHERE scope = %s AND key = %s AND owner = %s AND status IS NULL
 """
-RELEASE = "DELETE FROM idempotency_key WHERE scope = %s AND key = %s AND owner = %s"
+RELEASE = """
+DELETE FROM idempotency_key WHERE scope = %s AND key = %s AND owner = %s AND status IS NULL
+"""
 FORGET = "DELETE FROM idempotency_key WHERE expires_at < %s"
 
 
@@ -165,7 +167,10 @@ async def finish(conn: AsyncConnection, mine: Claim, reply: Reply) -> None:
 
 
 async def release(conn: AsyncConnection, mine: Claim) -> None:
-    """Give the key back after work that had no effect: a retry begins anew."""
+    """Give the key back after work that had no effect: a retry begins anew.
+
+    What is finished stays, also when its worker does not know that the commit went through.
+    """
     await conn.execute(RELEASE, (mine.scope, mine.key, mine.owner))
 
 

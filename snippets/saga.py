@@ -154,9 +154,9 @@ class Coordinator:
             psycopg.errors.UniqueViolation: there is a saga of that id; `resume` ends it.
         """
         await self._conn.execute(OWN, (str(saga_id),))
-        await self._conn.execute(BEGIN, (saga_id, saga.name, json.dumps(data)))
-        self._at("saga.begun")
         try:
+            await self._conn.execute(BEGIN, (saga_id, saga.name, json.dumps(data)))
+            self._at("saga.begun")
             return await self._forward(saga, saga_id, data)
         finally:
             await self._conn.execute(DISOWN, (str(saga_id),))

@@ -140,6 +140,16 @@ async def test_late_worker_is_refused_when_another_took_over(orders: Workspace) 
     assert orders.fetch("SELECT intent FROM enrolment") == [("other",)]
 
 
+async def test_finished_reply_stays_when_its_worker_gives_the_key_back(orders: Workspace) -> None:
+    """Who did not hear of its commit releases the key; the repeat still has the reply."""
+    async with await orders.aconnect() as conn:
+        mine = await idempotency.claim(conn, "enrol", "key", "r")
+        assert isinstance(mine, Claim)
+        await idempotency.finish(conn, mine, Reply(201, "done"))
+        await idempotency.release(conn, mine)
+        assert await idempotency.claim(conn, "enrol", "key", "r") == Reply(201, "done")
+
+
 async def test_key_is_new_again_when_it_expired_or_was_released(orders: Workspace) -> None:
     """A day later, or after work without effect, the next request works."""
     clock = Clock()

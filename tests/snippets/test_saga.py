@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg.errors import UniqueViolation
 from running import NOTHING, World, complete
 
 from handbook.lab import until
@@ -215,6 +216,26 @@ async def test_compensations_run_together_when_the_saga_says_they_may(world: Wor
         together = Saga(create.name, create.steps, parallel=True)
         assert await coordinator.run(together, uuid4(), course()) is Outcome.COMPENSATED
     assert world.verdict() == NOTHING
+
+
+async def test_second_saga_of_an_id_is_refused_and_does_not_keep_the_first_from_its_end(
+    world: World,
+) -> None:
+    """The refused one holds no lock: who resumes later finds the first one free."""
+    saga_id = uuid4()
+
+    def die(point: str) -> None:
+        if point == "saga.after.manager":
+            raise RuntimeError
+
+    async with coordinating(world, at=die) as (coordinator, create):
+        with pytest.raises(RuntimeError):
+            await coordinator.run(create, saga_id, course())
+    async with coordinating(world) as (second, create), coordinating(world) as (third, _):
+        with pytest.raises(UniqueViolation):
+            await second.run(create, saga_id, course())
+        assert await third.resume([create]) == {saga_id: Outcome.DONE}
+    assert world.verdict() == complete("c-1")
 
 
 async def test_saga_at_work_is_left_alone_when_another_coordinator_resumes(world: World) -> None:
