@@ -220,14 +220,16 @@ class Coordinator:
     # --8<-- [start:resume]
     async def resume(self, sagas: Sequence[Saga], *, stuck: bool = False) -> dict[UUID, Outcome]:
         """End what a dead coordinator left; `stuck`: try again what was left to people."""
-        known = {saga.name: saga for saga in sagas}
-        outcomes = {}
-        rows = await (await self._conn.execute(STUCK if stuck else UNFINISHED)).fetchall()
-        for saga_id, name, data, state in rows:
+        known, outcomes = {saga.name: saga for saga in sagas}, {}
+        wanted = STUCK if stuck else UNFINISHED
+        found = await (await self._conn.execute(wanted)).fetchall()
+        self._at("saga.found")
+        for saga_id, name, data, state in found:
             if name not in known or not await self._own(saga_id):
                 continue  # somebody else's, or still at work
             try:
-                outcomes[saga_id] = await self._continue(known[name], saga_id, data, state)
+                if (saga_id, name, data, state) in await self._again(wanted, saga_id):
+                    outcomes[saga_id] = await self._continue(known[name], saga_id, data, state)
             finally:
                 await self._conn.execute(DISOWN, (str(saga_id),))
         return outcomes
@@ -244,6 +246,10 @@ class Coordinator:
                 kinds[name] != "compensatable" for name in queued if queued[name] == "started"
             )
         return await (self._forward if forward else self._backward)(saga, saga_id, data)
+
+    async def _again(self, wanted: str, saga_id: UUID) -> list[tuple[Any, ...]]:
+        """Now that it is ours: somebody else may have brought it to its end meanwhile."""
+        return await (await self._conn.execute(f"{wanted} AND id = %s", (saga_id,))).fetchall()
 
     async def _own(self, saga_id: UUID) -> bool:
         return await (await self._conn.execute(OWN, (str(saga_id),))).fetchone() == (True,)

@@ -258,6 +258,25 @@ async def test_saga_at_work_is_left_alone_when_another_coordinator_resumes(world
     assert world.verdict() == complete("c-1")
 
 
+async def test_saga_is_not_run_again_when_another_coordinator_was_quicker(world: World) -> None:
+    """Between finding it and locking it, it came to its end: its steps are not repeated."""
+
+    def die(point: str) -> None:
+        if point == "saga.after.manager":
+            raise RuntimeError
+
+    def quicker(point: str) -> None:
+        if point == "saga.found":
+            world.course.execute("UPDATE saga SET state = 'compensated'")
+
+    async with coordinating(world, at=die) as (coordinator, create):
+        with pytest.raises(RuntimeError):
+            await coordinator.run(create, uuid4(), course())
+    async with coordinating(world, at=quicker) as (second, create):
+        assert await second.resume([create]) == {}
+    assert world.verdict()["boards"] == []
+
+
 def test_saga_is_refused_when_its_steps_are_in_no_safe_order() -> None:
     """A compensatable step after the pivot, or one that cannot be undone, is refused at once."""
 
