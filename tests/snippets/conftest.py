@@ -39,6 +39,13 @@ def world(workspace: Workspace, fleet: Fleet, member: Service, board: Service) -
     return World(workspace, fleet.database("course"), member, board, to_member, to_board)
 
 
+@pytest.fixture(scope="session")
+def shared(stack: Stack) -> Iterator[Workspace]:
+    """A workspace of this test run, for tests that empty the tables which they use."""
+    with contextlib.closing(Workspace.create(stack, "shared")) as made:
+        yield made
+
+
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """A client."""
