@@ -1,0 +1,23 @@
+"""The board service (게시판) as a process that takes the course's events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from snippets.checkpoint import Checkpoint, nothing
+from snippets.services.participant_events import BOARD, run
+
+
+async def main(
+    dsn: str,
+    kafka: Mapping[str, Any],
+    topics: Mapping[str, str],
+    *,
+    instance: str = "1",
+    stop: asyncio.Event | None = None,
+    at: Checkpoint = nothing,
+) -> None:
+    """The process; see `participant_events.run`."""
+    await run(BOARD, dsn, kafka, topics, instance=instance, stop=stop, at=at)
