@@ -8,7 +8,7 @@ Source: OpenAPI Specification 3.1; JSON Schema 2020-12; msgspec, JSON Schema.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, Literal
@@ -57,9 +57,9 @@ class Operation:
         path: As Starlette writes it.
         handler: What does it.
         replies: Success by status: what the body is, None without one.
+        parameters: What it takes, besides the body.
         refuses: Other statuses than those that any operation may answer.
         body: What the request's body is.
-        parameters: What else it takes.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Operation:
     path: str
     handler: Handler
     replies: Mapping[int, Any]
+    parameters: Sequence[Parameter] = ()
     refuses: Sequence[int] = ()
     body: Any = None
-    parameters: Sequence[Parameter] = field(default=())
     # --8<-- [end:operation]
 
 

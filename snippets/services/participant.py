@@ -89,10 +89,10 @@ def operations(path: str, pool: AsyncConnectionPool, rule: Rule = everybody) -> 
     row, ids, course = f"/{path}/{{course_id}}", (Parameter("ids", Ids),), (COURSE_ID,)
     kept = {200: Row, 201: Row}
     return [
-        Operation("find_many", "GET", f"/{path}", batch, {200: Rows}, parameters=ids),
-        Operation("register", "PUT", row, put, kept, (409, 410), Registration, course),
-        Operation("find", "GET", row, get, {200: Row}, (404,), parameters=course),
-        Operation("cancel", "DELETE", row, delete, {204: None}, parameters=course),
+        Operation("find_many", "GET", f"/{path}", batch, {200: Rows}, ids),
+        Operation("register", "PUT", row, put, kept, course, (409, 410), Registration),
+        Operation("find", "GET", row, get, {200: Row}, course, (404,)),
+        Operation("cancel", "DELETE", row, delete, {204: None}, course),
     ]
 
 

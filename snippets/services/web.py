@@ -53,7 +53,7 @@ PATIENCE = 2.0
 log = logging.getLogger("service")
 
 
-class Status(msgspec.Struct, frozen=True):
+class Health(msgspec.Struct, frozen=True):
     """Of the process."""
 
     status: Literal["live", "ready"]
@@ -205,7 +205,7 @@ def health(pool: AsyncConnectionPool) -> list[Operation]:
     """Live: the process answers, a restart would not help. Ready: it can do its work."""
 
     async def live(_: Request) -> Response:
-        return reply(Status("live"))
+        return reply(Health("live"))
 
     async def ready(_: Request) -> Response:
         try:
@@ -213,11 +213,11 @@ def health(pool: AsyncConnectionPool) -> list[Operation]:
                 await conn.execute("SELECT 1")
         except psycopg.OperationalError:
             raise _later("no connection to the database") from None
-        return reply(Status("ready"))
+        return reply(Health("ready"))
 
     return [
-        Operation("live", "GET", "/health/live", live, {200: Status}),
-        Operation("ready", "GET", "/health/ready", ready, {200: Status}),
+        Operation("live", "GET", "/health/live", live, {200: Health}),
+        Operation("ready", "GET", "/health/ready", ready, {200: Health}),
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from running import NO_TLS, Fleet, Service, World
+from running import NO_TLS, Fleet, Service, Trio, World
 
 from handbook.lab import Workspace
 from handbook.stack import Stack
@@ -44,6 +44,14 @@ def shared(stack: Stack) -> Iterator[Workspace]:
     """A workspace of this test run, for tests that empty the tables which they use."""
     with contextlib.closing(Workspace.create(stack, "shared")) as made:
         yield made
+
+
+@pytest.fixture
+def trio(world: World, fleet: Fleet) -> Trio:
+    """Three services with empty tables, a proxy on each way from the course service."""
+    service = fleet.service("course", settings={**world.urls, "attempts": 2})
+    parts = world.member, world.board, world.to_member, world.to_board
+    return Trio(world.workspace, service.database, *parts, service)
 
 
 @pytest.fixture

@@ -155,6 +155,28 @@ def _ids(rows: list[tuple[Any, ...]]) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
+@dataclass(frozen=True)
+class Trio(World):
+    """The three services; `course` is the database of the running course service."""
+
+    service: Service
+
+    async def post(
+        self, http: httpx.AsyncClient, key: str, style: str = "saga", **fields: object
+    ) -> httpx.Response:
+        """Ask for a course."""
+        return await post(http, self.service, key, style, **fields)
+
+
+async def post(
+    http: httpx.AsyncClient, service: Service, key: str, style: str = "saga", **fields: object
+) -> httpx.Response:
+    """Ask a course service for a course."""
+    body = {"title": "사가 입문", "manager": "김담당", "style": style, **fields}
+    headers = {"Idempotency-Key": key}
+    return await http.post(f"{service.url}/courses", json=body, headers=headers)
+
+
 NOTHING: dict[str, list[str]] = {"pending": [], "open": [], "managers": [], "boards": []}
 
 
