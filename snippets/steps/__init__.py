@@ -12,7 +12,7 @@ Does not guarantee:
 
 Assumes:
     `setup` makes its tables anew, and nobody else uses them. What reads many rows has an ORDER BY.
-    No step keeps `rows` from reading: ACCESS EXCLUSIVE on its tables would.
+    No step locks what `rows` reads against reading (ACCESS EXCLUSIVE); such a script is refused.
 
 Proved by:
     R37 tests/snippets/test_steps.py::test_step_waits_then_goes_on_when_another_holds_its_row

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import dict_row
 
 from snippets.errors import InDoubt, Rejected
@@ -18,8 +19,9 @@ from snippets.steps.script import Script, Step
 from snippets.steps.session import Session
 from snippets.steps.transcript import Line, Row, Transcript, plain
 
-# Sees every lock another session could hold in its way; takes none itself.
+# Takes no lock that a session could wait for.
 BLOCKING = "SELECT pg_blocking_pids(%s)"
+PATIENCE = "SELECT set_config('lock_timeout', %s, false)"
 POLL = 0.002  # seconds in which most steps answer; who does not is asked after
 
 
@@ -42,13 +44,17 @@ def run(dsn: str, script: Script, permutation: str, *, deadline: float = 10.0) -
         deadline: Seconds in which each step must answer, or wait for another session.
 
     Raises:
-        ValueError: the permutation names a step that does not exist.
-        Stuck: a session that waits has the next step, or still waits at the end.
+        ValueError: the permutation names a step that does not exist; no deadline.
+        Stuck: a session that waits has the next step, or still waits at the end; or a step locks
+            what `rows` reads.
         Overdue: a step neither answered nor waited.
     """
     order = script.order(permutation)
+    if deadline <= 0:
+        raise ValueError(f"deadline={deadline}: give each step more than 0 seconds")
     with ExitStack() as stack:
         observer = stack.enter_context(psycopg.connect(dsn, autocommit=True))
+        observer.execute(PATIENCE, (f"{deadline}s",))
         observer.execute(script.setup.encode())
         sessions = {
             name: stack.enter_context(closing(Session(name, dsn))) for name in script.sessions
@@ -145,7 +151,7 @@ class Stage:
         return next((one.name for one in self._sessions.values() if one.pid in found[0]), None)
 
     def _deadlocked(self) -> bool:
-        """Whether a way along those who wait never ends: it comes back to where it was."""
+        """Whether the way from one who waits to whom it waits for, and on, never ends."""
         waits_for = {session.name: session.waits_for for session in self._waiting}
         for on in waits_for.values():
             for _ in waits_for:
@@ -156,7 +162,10 @@ class Stage:
 
     def _rows(self) -> tuple[Row, ...]:
         with self._observer.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(self._query.encode()).fetchall()
+            try:
+                rows = cursor.execute(self._query.encode()).fetchall()
+            except LockNotAvailable as error:
+                raise Stuck("a step locks what `rows` reads: read other tables there") from error
         return tuple({name: plain(value) for name, value in row.items()} for row in rows)
 
     def _overdue(self, session: Session) -> Overdue:

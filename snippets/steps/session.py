@@ -79,4 +79,4 @@ def _result(cursor: Cursor[Any], sql: str) -> str | None:
     if cursor.description:
         return written(cursor.fetchall()) or None  # a function that returns void
     tag = cursor.statusmessage or ""
-    return None if sql.startswith(tag) else tag
+    return None if sql.strip().upper().startswith(tag) else tag

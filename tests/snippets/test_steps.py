@@ -212,6 +212,14 @@ def test_deadlock_is_overdue_when_the_deadline_is_shorter_than_postgresqls(
     assert left_alone(workspace)
 
 
+def test_script_is_refused_when_a_step_locks_what_is_committed(workspace: Workspace) -> None:
+    """The rows after each step could not be read; the runner does not wait for them for ever."""
+    locking = {"b1": "BEGIN", "l1": "LOCK TABLE course", "c1": "COMMIT"}
+    with pytest.raises(Stuck, match="a step locks what `rows` reads"):
+        run(workspace.dsn, script(locking), "b1 l1 c1", deadline=0.5)
+    assert left_alone(workspace)
+
+
 def test_lost_connection_is_no_answer(workspace: Workspace) -> None:
     """A step on a connection that is gone raises: there is nobody to answer it."""
     gone = {"k1": "SELECT pg_terminate_backend(pg_backend_pid())", "r1": ROWS}
@@ -235,6 +243,13 @@ def test_permutation_is_refused_when_it_names_no_step(permutation: str, advice: 
     """Before anything is sent: the address is of no server."""
     with pytest.raises(ValueError, match=advice):
         run("host=invalid.invalid", script(writer(1)), permutation)
+
+
+@pytest.mark.parametrize("deadline", [0, -1])
+def test_deadline_is_refused_when_it_leaves_no_time(deadline: float) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match="give each step more than 0 seconds"):
+        run("host=invalid.invalid", script(writer(1)), "b1", deadline=deadline)
 
 
 @pytest.mark.parametrize(
