@@ -8,6 +8,7 @@ from handbook.lab.lab import Lab
 from handbook.lab.pending import Pending
 from handbook.lab.proxy import Proxy
 from handbook.lab.trace import Trace
+from handbook.lab.verdict import Verdict
 from handbook.lab.waiting import until, wait_until
 from handbook.lab.workspace import Workspace
 
@@ -21,6 +22,7 @@ __all__ = [
     "Record",
     "Tally",
     "Trace",
+    "Verdict",
     "Workspace",
     "all_at_once",
     "until",
