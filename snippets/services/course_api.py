@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from snippets.errors import Rejected
 from snippets.idempotency import Reply
-from snippets.services.catalogue import Course, NoPlace, Outdated
+from snippets.services.catalogue import Course, Outdated
 from snippets.services.creating import Cancelled, StyleName
 from snippets.services.problems import Id, Name, Problem
 
@@ -33,12 +33,7 @@ class Courses:
 
 
 # --8<-- [start:replies]
-REFUSALS: dict[type[Rejected], tuple[int, str]] = {
-    NoPlace: (409, "new key"),
-    Outdated: (409, "new key"),
-    Cancelled: (424, "new key"),
-    Rejected: (422, "never"),
-}
+REFUSALS: dict[type[Rejected], int] = {Outdated: 409, Cancelled: 424, Rejected: 422}
 
 
 def success(course: Course) -> Reply:
@@ -47,9 +42,10 @@ def success(course: Course) -> Reply:
 
 
 def refusal(error: Rejected) -> Reply:
-    """Final, for nothing is left; says whether a new key may bring something else."""
-    status, again = next(REFUSALS[kind] for kind in type(error).__mro__ if kind in REFUSALS)
-    return Reply(status, json.dumps(Problem(status, error.reason, again=again).body))
+    """Final, for nothing is left: only a new key may bring another."""
+    status = next(REFUSALS[kind] for kind in type(error).__mro__ if kind in REFUSALS)
+    problem = Problem(status, error.reason, again="new key")
+    return Reply(status, json.dumps(problem.body, ensure_ascii=False))
 
 
 def response(reply: Reply, course: str) -> Response:

@@ -38,7 +38,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     limit: int | None = None
     """What would have been accepted."""
     again: str | None = None
-    """For a write: repeat it with the `same key`, with a `new key`, or `never`."""
+    """For a write: a repeat goes on with the `same key`, or begins anew with a `new key`."""
 
 
 # --8<-- [start:problem]
@@ -94,10 +94,10 @@ def wanted_ids(request: Request) -> list[str]:
     Raises:
         Problem: 400 when there is none, one is no id, or there are more than `MAX_IDS`.
     """
-    ids = list(dict.fromkeys(request.query_params.get("ids", "").split(",")))
+    ids = request.query_params.get("ids", "").split(",")
     if len(ids) > MAX_IDS:
         raise Problem(400, f"{len(ids)} ids; ask for at most {MAX_IDS} at a time", limit=MAX_IDS)
     try:
-        return msgspec.convert(ids, Ids)
+        return list(dict.fromkeys(msgspec.convert(ids, Ids)))
     except msgspec.ValidationError as error:
         raise Problem(400, f"name the rows: ?ids=a,b,c ({error})") from None
