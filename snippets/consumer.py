@@ -229,9 +229,11 @@ class _Member(ConsumerRebalanceListener):
             return  # others have the partitions now; their inbox knows these events
         self.at("consumer.committed")
 
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Let the event in hand end and commit, before another member begins."""
         self.rebalances += 1
+        if revoked:
+            self.at("consumer.revoked")
         async with self.turn:
             await self._commit()
         self.held.clear()
@@ -288,7 +290,9 @@ async def consume(
     membership = membership or Membership()
     if 1000 * limit >= membership.max_poll_interval_ms:
         raise ValueError("let `limit` end before `max_poll_interval_ms`, or the partitions go")
-    if dead_letters in topics:
+    if batch < 1:
+        raise ValueError("let a batch hold at least one event")
+    if dead_letters is not None and dead_letters in topics:
         raise ValueError("give dead letters a topic of their own: poison would come back")
     patience = Patience(policy or Policy(), rng=rng)
     loop = _Member(dsn, group, handler, patience, limit, schema, batch, committed, at)

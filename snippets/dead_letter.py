@@ -166,6 +166,8 @@ async def replay(
 ) -> int:
     """Send the dead letters of now back to where they were found; returns how many.
 
+    What `bury` did not write is passed over, and stays.
+
     Args:
         kafka: How any client reaches Kafka.
         dead_letters: The topic.
@@ -181,6 +183,8 @@ async def replay(
         replayed = 0
         for record in await _all(reader, again=again):
             about = dict(record.headers)
+            if not {TOPIC, GROUP} <= about.keys():
+                continue
             headers = [*_own(record), (FOR_GROUP, about[GROUP])]
             await _send(producer, about[TOPIC].decode(), record, headers, give_up)
             replayed += 1

@@ -15,6 +15,7 @@ Assumes:
 
 Proved by:
     E29 tests/snippets/test_consumer.py::test_backlog_drains_when_a_killed_consumer_comes_back
+    E32 tests/snippets/test_consumer.py::test_aborted_event_is_never_handled
 
 Source: Apache Kafka 4, documentation, Consumer Configs; KIP-62 (heartbeats beside polls).
 """
@@ -40,7 +41,7 @@ class Membership:
         heartbeat_interval_ms: How often it reports, and how soon it learns of a rebalance.
         max_poll_interval_ms: How long it may work before it asks for more.
         group_instance_id: Its lasting name: who comes back under it within the session gets its
-            partitions back at once, without a rebalance.
+            partitions back at once, without a rebalance. Until then they wait for it.
     """
 
     session_timeout_ms: int = 10_000
@@ -112,7 +113,8 @@ async def lag(kafka: Mapping[str, Any], topics: Sequence[str], group: str) -> in
     Raises:
         aiokafka.errors.UnknownTopicOrPartitionError: a topic does not exist.
     """
-    outside = AIOKafkaConsumer(*topics, **kafka, isolation_level="read_committed")
+    settings = {"isolation_level": "read_committed", "fetch_max_wait_ms": 10}  # it only asks
+    outside = AIOKafkaConsumer(*topics, **kafka, **settings)
     admin = AIOKafkaAdminClient(**kafka)
     await outside.start()
     await admin.start()

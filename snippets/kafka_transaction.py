@@ -107,12 +107,10 @@ async def _derive(
 
 @asynccontextmanager
 async def _producer(kafka: Mapping[str, Any], name: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A transactional producer, after what a dead one of that name left open was aborted."""
+    """A transactional producer, after Kafka shut the last one of that name out."""
     producer = AIOKafkaProducer(**kafka, transactional_id=name)
-    await producer.start()
+    await producer.start()  # what the last one left open is aborted by now
     try:
-        async with producer.transaction():  # waits until Kafka has shut the old one out
-            pass
         yield producer
     finally:
         with suppress(TimeoutError):
@@ -142,7 +140,8 @@ async def seen(
 ) -> list[str]:
     """The keys of what a consumer with this isolation level finds now, by partition and offset."""
     settings = {"isolation_level": isolation_level, "auto_offset_reset": "earliest"}
-    consumer = AIOKafkaConsumer(topic, **kafka, **settings)
+    # A waiting fetch would hold up the question for the end.
+    consumer = AIOKafkaConsumer(topic, **kafka, **settings, fetch_max_wait_ms=10)
     await consumer.start()
     try:
         places = sorted(consumer.assignment())

@@ -47,9 +47,9 @@ async def consuming(
 ) -> AsyncIterator[None]:
     """A consumer in this process for the time of the block."""
     stop, group = asyncio.Event(), options.pop("group", name(workspace))
-    how = options.pop("how", consume)
+    how, dsn = options.pop("how", consume), options.pop("dsn", workspace.dsn)
     running = asyncio.create_task(
-        how(workspace.dsn, workspace.kafka, topics, group, handler, stop=stop, **options)
+        how(dsn, workspace.kafka, topics, group, handler, stop=stop, **options)
     )
     try:
         yield
