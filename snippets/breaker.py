@@ -170,8 +170,7 @@ class RetryBudget:
     """
 
     def __init__(self, *, calls_per_retry: int = 10, saved: int = 10) -> None:
-        at_least(1, calls_per_retry=calls_per_retry)
-        at_least(0, saved=saved)
+        at_least(1, calls_per_retry=calls_per_retry, saved=saved)
         self._price, self._most = calls_per_retry, calls_per_retry * saved
         self._balance = self._most
 

@@ -79,7 +79,7 @@ async def unmet(http: httpx.AsyncClient, url: str, needs: Sequence[Need]) -> lis
         needs: Of all consumers.
 
     Raises:
-        CallError: the provider did not answer at all.
+        CallError: the provider did not answer, or not with an object.
     """
     owed = []
     for need in needs:

@@ -50,6 +50,9 @@ CREATE TABLE IF NOT EXISTS job (
     payload  jsonb NOT NULL,
     failed   int NOT NULL DEFAULT 0,       -- attempts so far
     run_at   timestamptz NOT NULL
+) WITH (  -- rows live for moments: vacuum by count, not by share of an empty table
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000
 );
 CREATE INDEX IF NOT EXISTS job_run_at ON job (run_at, id);
 CREATE TABLE IF NOT EXISTS failed_job (

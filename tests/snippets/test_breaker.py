@@ -313,7 +313,7 @@ async def test_reason_is_the_last_failure_when_the_guard_gives_up() -> None:
         lambda: Breaker(pause=-1),
         lambda: Bulkhead(0),
         lambda: RetryBudget(calls_per_retry=0),
-        lambda: RetryBudget(saved=-1),
+        lambda: RetryBudget(saved=0),
     ],
 )
 def test_values_that_let_nothing_through_are_refused(make: Callable[[], object]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
 
 import httpx
 import msgspec
@@ -14,6 +15,7 @@ from psycopg import AsyncConnection, errors
 from running import Fleet, Service
 
 from handbook.lab import Workspace, until
+from handbook.stack import Stack
 from snippets import boundary, expand_contract
 from snippets.contracts import ContractBroken, Need, problems, read, unmet
 from snippets.errors import Rejected
@@ -30,6 +32,21 @@ from snippets.expand_contract import (
 from snippets.naive import rename_column, shared_schema, strict_reader
 from snippets.services import member_release_app
 from snippets.services.migrate import migrate
+
+
+@pytest.fixture(scope="module")
+def ground(stack: Stack) -> Iterator[Workspace]:
+    """A database for all tests of this module."""
+    with closing(Workspace.create(stack, "contracts")) as made:
+        yield made
+
+
+@pytest.fixture
+def workspace(ground: Workspace) -> Workspace:
+    """Nothing is in it."""
+    ground.execute("DROP SCHEMA IF EXISTS public, course, member CASCADE; CREATE SCHEMA public")
+    return ground
+
 
 # A schema and a role for each of two services in one database.
 

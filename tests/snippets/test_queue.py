@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from queue_targets import certify
 
 from handbook.lab import Workspace, until
+from handbook.stack import Stack
 from snippets import queue
 from snippets.errors import Rejected
 from snippets.naive import unlocked_queue, waiting_queue
@@ -38,12 +39,20 @@ class Step(Protocol):
         """False when there is none."""
 
 
-@pytest.fixture
-def office(workspace: Workspace) -> Workspace:
+@pytest.fixture(scope="module")
+def building(stack: Stack) -> Iterator[Workspace]:
     """A queue, and certificates that may be written twice."""
-    workspace.execute(queue.CREATE_TABLE)
-    workspace.execute("CREATE TABLE certificate (job bigint NOT NULL, member text NOT NULL)")
-    return workspace
+    with closing(Workspace.create(stack, "queue")) as made:
+        made.execute(queue.CREATE_TABLE)
+        made.execute("CREATE TABLE certificate (job bigint NOT NULL, member text NOT NULL)")
+        yield made
+
+
+@pytest.fixture
+def office(building: Workspace) -> Workspace:
+    """Empty."""
+    building.execute("TRUNCATE job, failed_job, certificate RESTART IDENTITY")
+    return building
 
 
 @pytest.fixture
