@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import permutations, product
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from handbook.lab import Workspace, until
+from handbook.stack import Stack
 from snippets import course_creation, outbox
 from snippets.course_creation import (
     TRANSITIONS,
@@ -67,12 +69,20 @@ class Counts(Protocol):
         """Take in a reply; the state after it."""
 
 
+@pytest.fixture(scope="module")
+def made(stack: Stack) -> Iterator[Workspace]:
+    """The course service's database, for one test after the other."""
+    with contextlib.closing(Workspace.create(stack, "states")) as workspace:
+        for module in (catalogue, outbox, course_creation, count_completions):
+            workspace.execute(module.CREATE_TABLE)
+        yield workspace
+
+
 @pytest.fixture
-def db(workspace: Workspace) -> Workspace:
-    """The course service's database, empty."""
-    for module in (catalogue, outbox, course_creation, count_completions):
-        workspace.execute(module.CREATE_TABLE)
-    return workspace
+def db(made: Workspace) -> Workspace:
+    """Empty."""
+    made.execute("TRUNCATE course, term, outbox, course_creation, creation_reply, creation_count")
+    return made
 
 
 def creation(**changes: Any) -> CourseCreation:

@@ -353,9 +353,9 @@ async def test_naive_silence_leaves_the_course_cancelling(world: World) -> None:
 # Kills
 
 
-def die_at_each(world: World, service: str, points: Sequence[str], **more: Any) -> int:
+def die_at_each(child: Child, points: Sequence[str]) -> int:
     """SIGKILL the service at one point after the other, starting it again each time."""
-    child, died = world.start(service, stop_at=points[0], **more), 0
+    died = 0
     for point, following in zip(points, [*points[1:], None], strict=True):
         child.wait_for(point, deadline=30)
         child.kill()
@@ -435,11 +435,13 @@ async def test_creation_ends_wherever_its_services_are_killed(
 ) -> None:
     """One creation, SIGKILL of each service at each of its points: it ends, nothing hangs."""
     ids = new_ids(1)
-    more: dict[str, dict[str, Any]] = {name: {} for name in SERVICES}
-    more["course"] = {"courses": [asdict(course(ids[0], manager))]}
-
+    asked: dict[str, dict[str, Any]] = {"course": {"courses": [asdict(course(ids[0], manager))]}}
+    children = {
+        name: world.start(name, stop_at=points[0], **asked.get(name, {}))
+        for name, points in kills.items()
+    }
     died = await asyncio.gather(
-        *(asyncio.to_thread(die_at_each, world, name, kills[name], **more[name]) for name in kills)
+        *(asyncio.to_thread(die_at_each, children[name], kills[name]) for name in kills)
     )
 
     world.wait_for(end, ids)
