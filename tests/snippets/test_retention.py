@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from handbook.lab import Workspace
+from handbook.lab import Database, Workspace
 from snippets import outbox, retention
 from snippets.naive import inbox_by_day
 from snippets.relay import Relay, producer_for
@@ -24,29 +24,33 @@ VALUES (%s, 1, gen_random_uuid(), 't', 'k', '{}', %s, %s)
 
 
 @pytest.fixture
-def archive(workspace: Workspace) -> Workspace:
-    """An outbox and its empty archive."""
-    workspace.execute(outbox.CREATE_TABLE)
-    workspace.execute(retention.CREATE_TABLE)
-    return workspace
+def archive(shared: Workspace) -> Database:
+    """An empty outbox and its empty archive."""
+    made = shared.database("archive")
+    made.execute("DROP TABLE IF EXISTS outbox, outbox_archive, inbox_by_day")
+    for table in (outbox.CREATE_TABLE, retention.CREATE_TABLE, inbox_by_day.CREATE_TABLE):
+        made.execute(table)
+    return made
 
 
-def sent_on(archive: Workspace, day: date) -> None:
+def sent_on(archive: Database, day: date) -> None:
     """An event that was sent on that day."""
     archive.execute(SENT_ON, [slot_of(day), day, day])
 
 
-def kept(archive: Workspace) -> list[date]:
+def kept(archive: Database) -> list[date]:
     """The days of which there are events."""
     days = "SELECT DISTINCT (sent_at AT TIME ZONE 'UTC')::date FROM outbox_archive ORDER BY 1"
     return [day for (day,) in archive.fetch(days)]
 
 
-async def test_event_is_archived_exactly_when_it_left_the_outbox(archive: Workspace) -> None:
+async def test_event_is_archived_exactly_when_it_left_the_outbox(
+    shared: Workspace, archive: Database
+) -> None:
     """Relay with archive: what was sent is there, today, with all it had; the rest is not."""
-    topic = archive.topic("events")
+    topic = shared.topic("archived")
     events = [outbox.Event(uuid4(), topic, f"k{n}", {"n": n}, "request-1") for n in range(3)]
-    async with await archive.aconnect() as conn, producer_for(archive.kafka) as producer:
+    async with await archive.aconnect() as conn, producer_for(shared.kafka) as producer:
         relay = Relay(conn, producer, archive=True)
         for event in events[:2]:
             await outbox.write(conn, event)
@@ -62,7 +66,7 @@ async def test_event_is_archived_exactly_when_it_left_the_outbox(archive: Worksp
     assert archive.fetch("SELECT DISTINCT slot FROM outbox_archive") == [(slot_of(today),)]
 
 
-async def test_week_is_kept_whole_when_rotated_every_day(archive: Workspace) -> None:
+async def test_week_is_kept_whole_when_rotated_every_day(archive: Database) -> None:
     """Sixty days, rotated once a day: today and at least seven days before it are always there."""
     async with await archive.aconnect() as conn:
         for number in range(60):
@@ -74,7 +78,7 @@ async def test_week_is_kept_whole_when_rotated_every_day(archive: Workspace) -> 
 
 
 async def test_nothing_young_is_removed_when_rotation_comes_late_or_twice(
-    archive: Workspace,
+    archive: Database,
 ) -> None:
     """Whatever the day, however often: a missed day is kept for longer, never for less."""
     for number in range(KEEP_DAYS + 1):
@@ -89,7 +93,7 @@ async def test_nothing_young_is_removed_when_rotation_comes_late_or_twice(
     assert kept(archive) == [missed, *(TODAY - n * DAY for n in reversed(range(KEEP_DAYS + 1)))]
 
 
-async def test_space_is_free_at_once_when_an_old_snapshot_is_held(archive: Workspace) -> None:
+async def test_space_is_free_at_once_when_an_old_snapshot_is_held(archive: Database) -> None:
     """DELETE and VACUUM can give nothing back as long as somebody may see the rows."""
     emptied = f"outbox_archive_{slot_of(TODAY + 2 * DAY)}"
     for name in (emptied, f"outbox_archive_{slot_of(TODAY)}"):
@@ -110,7 +114,7 @@ async def test_space_is_free_at_once_when_an_old_snapshot_is_held(archive: Works
     assert archive.value(size, [f"outbox_archive_{slot_of(TODAY)}"]) > 0
 
 
-async def test_rotation_gives_way_when_somebody_reads_the_partition(archive: Workspace) -> None:
+async def test_rotation_gives_way_when_somebody_reads_the_partition(archive: Database) -> None:
     """It waits a second at most, so that nobody has to wait behind it for long."""
     async with await archive.aconnect() as conn, await archive.aconnect(autocommit=False) as reader:
         await reader.execute("SELECT count(*) FROM outbox_archive")
@@ -120,11 +124,10 @@ async def test_rotation_gives_way_when_somebody_reads_the_partition(archive: Wor
         assert await rotate(conn) == await rotate(conn, today=archive.value(retention.TODAY))
 
 
-async def test_repeat_is_new_when_the_inbox_is_partitioned_by_day(workspace: Workspace) -> None:
+async def test_repeat_is_new_when_the_inbox_is_partitioned_by_day(archive: Database) -> None:
     """One event, delivered before and after midnight, is handled twice."""
-    workspace.execute(inbox_by_day.CREATE_TABLE)
     event = uuid4()
-    async with await workspace.aconnect() as conn:
+    async with await archive.aconnect() as conn:
         first = [
             await inbox_by_day.first_time(conn, "member", event, day)
             for day in (TODAY, TODAY, TODAY + DAY)
