@@ -6,7 +6,8 @@ Guarantees:
     `cancelling` and the event that asks for it commit together, and only then is anything deleted:
     a crash in between leaves something that says what is still to be done.
     Two replies that come at once take turns: none is overlooked.
-    What does not end in time is cancelled; a cancellation that is not answered is asked for again.
+    What does not end in time is cancelled; a cancellation that is not answered is asked for again,
+    after twice the time each time.
 
 Does not guarantee:
     Isolation: others can see the parts of a creation that is not completed (see `semantic_lock`).
@@ -64,8 +65,10 @@ ON CONFLICT DO NOTHING
 """
 HEARD = "SELECT participant FROM creation_reply WHERE course_id = %s AND word = %s"
 ENTER = """
-UPDATE course_creation SET state = %s, reason = coalesce(reason, %s), due_at = %s
-WHERE course_id = %s
+UPDATE course_creation SET
+    state = %(state)s, reason = coalesce(reason, %(reason)s), asked = asked + %(asks)s,
+    due_at = %(now)s + %(patience)s * power(2, least(asked, 10))
+WHERE course_id = %(course_id)s RETURNING reason
 """
 # Locks what it returns; rows that a reply or another watchdog has locked are left for later.
 OVERDUE = """
@@ -226,11 +229,14 @@ class CourseCreation:
         else:
             await catalogue.remove(conn, course_id)
             self.at("creation.course_deleted")
-        due_at = self.clock() + self.patience
-        await conn.execute(ENTER, (state, reason, due_at, course_id))
+        values = {"course_id": course_id, "state": state, "reason": reason}
+        times = {"now": self.clock(), "patience": self.patience}
+        asks = {"asks": int(state == "cancelling")}
+        entered = await conn.execute(ENTER, {**values, **times, **asks})
         self.at(f"creation.{state}")
         if state == "cancelling":
-            cancelled = CourseCreationCancelled(course_id=course_id, reason=reason or "")
+            (why,) = await entered.fetchone() or ("",)
+            cancelled = CourseCreationCancelled(course_id=course_id, reason=why)
             await outbox.write(conn, event(self.topic, cancelled, new_id=self.new_id))
             self.at("creation.cancel_written")
         return state
