@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 Fault = Literal["drop_reply", "cut_reply"]
 
@@ -60,7 +60,7 @@ class Proxy:
         if self._server is None:
             self._do(self._listen())
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         """Listen."""
         self._thread.start()
         self._do(self._listen())
