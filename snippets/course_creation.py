@@ -76,7 +76,13 @@ SELECT course_id FROM course_creation
 WHERE state IN ('running', 'cancelling') AND due_at <= %s
 ORDER BY due_at LIMIT 100 FOR UPDATE SKIP LOCKED
 """
-STATE = "SELECT state, reason FROM course_creation WHERE course_id = %s"
+# One statement, so one snapshot: between two, the last reply could come.
+STATUS = """
+SELECT state, reason, ARRAY(
+    SELECT participant FROM creation_reply AS reply WHERE reply.course_id = creation.course_id
+    AND word = CASE state WHEN 'running' THEN 'added' WHEN 'cancelling' THEN 'removed' END
+) FROM course_creation AS creation WHERE course_id = %s
+"""
 
 State = Literal["running", "completed", "cancelling", "failed"]
 Word = Literal["added", "rejected", "removed", "cancel"]
@@ -100,7 +106,6 @@ TRANSITIONS: Mapping[tuple[State, Word], Transition] = {
     ("cancelling", "removed"): Transition("failed", by_all=True),
 }
 # --8<-- [end:transitions]
-AWAITED: Mapping[State, Word] = {"running": "added", "cancelling": "removed"}
 
 
 class UnknownCreation(Rejected):
@@ -115,7 +120,7 @@ class Status:
         course_id: Whose creation it is; also the transaction's id.
         state: running, completed, cancelling or failed.
         reason: Why it is cancelled or failed.
-        missing: Participants that are waited for.
+        missing: Participants that are waited for; none when it has ended.
     """
 
     course_id: str
@@ -162,7 +167,8 @@ class CourseCreation:
             NoPlace: the term is full or unknown; the caller's transaction is lost.
         """
         self.at("creation.begun")
-        if await self._state(conn, course.id) or not await catalogue.add(conn, course):
+        used = await (await conn.execute(LOCK, (course.id,))).fetchone()
+        if used or not await catalogue.add(conn, course):
             return False
         self.at("creation.course_added")
         started = CourseCreationStarted(
@@ -249,19 +255,14 @@ class CourseCreation:
         Raises:
             UnknownCreation: nobody has started that course here.
         """
-        row = await self._state(conn, course_id)
+        row = await (await conn.execute(STATUS, (course_id,))).fetchone()
         if row is None:
             raise UnknownCreation(f"no creation of course {course_id} is known")
-        state, reason = row
-        awaited = AWAITED.get(state)
-        missing = await self._missing(conn, course_id, awaited) if awaited else ()
+        state, reason, heard = row
+        open_ = state in {"running", "cancelling"}
+        missing = tuple(one for one in PARTICIPANTS if one not in heard) if open_ else ()
         return Status(course_id, state, reason, missing)
         # --8<-- [end:status]
-
-    async def _state(
-        self, conn: AsyncConnection, course_id: str
-    ) -> tuple[State, str | None] | None:
-        return await (await conn.execute(STATE, (course_id,))).fetchone()
 
     async def _lock(self, conn: AsyncConnection, course_id: str) -> State:
         row = await (await conn.execute(LOCK, (course_id,))).fetchone()

@@ -17,9 +17,11 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 from psycopg import AsyncConnection
+from running import start
 
 from handbook.lab import Child, Database, Workspace, until, wait_until
 from handbook.stack import Stack
@@ -44,6 +46,7 @@ pytestmark = pytest.mark.stack
 SERVICES = ("course", "member", "board")
 COURSES = 5
 LONG = timedelta(minutes=10)
+NOWHERE = "http://127.0.0.1:9"  # by events, nobody is called
 
 
 @dataclass
@@ -257,6 +260,33 @@ async def test_creation_fails_cleanly_when_a_service_rejects(services: World) ->
     why = "SELECT DISTINCT reason FROM course_creation WHERE course_id = ANY (%s)"
     reasons = services.workspace.database("course").fetch(why, [ids])
     assert reasons == [("이휴가 is on leave",)]
+
+
+async def test_caller_asks_how_far_it_is_when_created_over_http(
+    services: World, http: httpx.AsyncClient
+) -> None:
+    """202 and where to ask at once; the end, and the reason, when all have answered."""
+    topic = {"topic": services.topics["course"], "member": NOWHERE, "board": NOWHERE}
+    url = start(services.workspace, "course", settings=topic).url
+    ended = {}
+    for manager in ("김담당", "이휴가"):
+        wanted = {"title": "이벤트 입문", "manager": manager, "style": "events"}
+        key = {"Idempotency-Key": str(uuid4())}
+        reply = await http.post(f"{url}/courses", json=wanted, headers=key)
+        assert reply.status_code == 202
+        where = url + reply.headers["Location"]
+
+        async def over(where: str = where) -> dict[str, Any] | None:
+            status: dict[str, Any] = (await http.get(where)).json()
+            return None if status["missing"] else status
+
+        ended[manager] = await until(over, what="the creation to end")
+
+    ends = [(one["state"], one.get("reason")) for one in ended.values()]
+    assert ends == [("completed", None), ("failed", "이휴가 is on leave")]
+    assert services.left([one["course_id"] for one in ended.values()]) == complete(
+        [ended["김담당"]["course_id"]]
+    )
 
 
 @asynccontextmanager
