@@ -1,8 +1,8 @@
-"""Fonts and Mermaid: npm packages as `package-lock.json` pins them, kept in the shared cache.
+"""Fonts, Mermaid, CodeMirror: npm packages as `package-lock.json` pins them, in the shared cache.
 
-Only what the site ships is kept, in a folder named by the lock's hash, so that a reader needs npm
-and the network once. The lock lists Mermaid without the packages it was bundled from: its
-self-contained build is shipped, and a hundred downloads are saved.
+Only what the site and its server ship is kept, in a folder named by the lock's hash, so that a
+reader needs npm and the network once. The lock lists Mermaid without the packages it was bundled
+from: its self-contained build is shipped, and a hundred downloads are saved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,26 @@ import click
 from handbook import paths
 from handbook.errors import HandbookError
 
+# What the server's editor is made of: package to its module. They import one another by name.
+EDITOR = {
+    "@codemirror/autocomplete": "dist/index.js",
+    "@codemirror/commands": "dist/index.js",
+    "@codemirror/lang-python": "dist/index.js",
+    "@codemirror/language": "dist/index.js",
+    "@codemirror/state": "dist/index.js",
+    "@codemirror/streamparser": "dist/index.js",
+    "@codemirror/view": "dist/index.js",
+    "@lezer/common": "dist/index.js",
+    "@lezer/highlight": "dist/index.js",
+    "@lezer/lr": "dist/index.js",
+    "@lezer/python": "dist/index.js",
+    "@marijn/find-cluster-break": "src/index.js",
+    "crelt": "index.js",
+    "style-mod": "src/style-mod.js",
+    "w3c-keyname": "index.js",
+}
 KEPT = {
+    **{package: ("LICENSE", module) for package, module in EDITOR.items()},
     "axe-core": ("axe.min.js",),
     "d2coding": ("fonts/d2coding-full.ttf",),
     "mermaid": ("LICENSE", "dist/mermaid.esm.min.mjs", "dist/chunks/mermaid.esm.min/*.mjs"),
@@ -93,7 +112,7 @@ def ensure(root: Path, say: Say) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder.parent), tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         if not folder.is_dir():
-            say("fetching the fonts and Mermaid with npm (once) …")
+            say("fetching fonts, Mermaid and CodeMirror with npm (once) …")
             _keep(_install(root, Path(temporary)), folder)
     return folder
 

@@ -1,4 +1,4 @@
-"""Fonts and Mermaid by lock: fetched once, kept by hash, a clear word when they cannot be had."""
+"""Fonts, Mermaid and CodeMirror by lock: fetched once, kept by hash, a clear word when they cannot be had."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handbook import paths
 from handbook.errors import HandbookError
 from handbook.site import assets
 
-PACKAGES = {"axe-core", "d2coding", "mermaid", "pretendard"}
+PACKAGES = {"axe-core", "d2coding", "mermaid", "pretendard", *assets.EDITOR}
 FAKE_NPM = """#!/bin/sh
 echo "$@" >>"{log}"
 {act}
