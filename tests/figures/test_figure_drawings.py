@@ -160,11 +160,35 @@ def test_timeline_is_red_when_a_lock_outlives_its_connection(
 
 def test_matrix_cell_says_mark_word_state_and_deviation(sample: Sample, parsed: Parse) -> None:
     """Sign, word and SQLSTATE stand together; where PostgreSQL differs from the standard, too."""
-    rows = parsed(matrix.render(sample("matrix"))).select("tbody tr")
+    seen, _ = parsed(matrix.render(sample("matrix"))).select("table")
+    rows = seen.select("tbody tr")
     cells = [[cell.get_text() for cell in row.select("td")] for row in rows]
     assert cells[1] == ["✗ 일어남", "✓ 막음40001", "✓ 막음40001"]
     assert cells[2] == ["✗ 일어남", "✓ 막음≠ 표준은 허용", "✓ 막음"]
     assert cells[3][1] == "✗ 일어남≠ 표준은 금지"
+
+
+def test_matrix_has_the_standard_below_when_it_is_known_of_every_cell(
+    sample: Sample, parsed: Parse
+) -> None:
+    """The same cases and levels, with what the standard allows; a difference is marked there."""
+    data = sample("matrix")
+    _, standard = parsed(matrix.render(data)).select("table")
+    rows = [row.get_text(" ", strip=True) for row in standard.select("tbody tr")]
+    assert rows[0] == "더티 읽기 g1a ✓ 금지 ✓ 금지 ✓ 금지"
+    assert rows[2] == "팬텀 읽기 pmp-read ✗ 허용 ✗ 허용 ≠ 막음 ✓ 금지"
+    del data["cases"][0]["results"]["serializable"]["standard"]
+    assert len(parsed(matrix.render(data)).select("table")) == 1
+
+
+def test_matrix_legend_claims_no_more_than_the_case_shows(sample: Sample, parsed: Parse) -> None:
+    """A case without its anomaly need not be serializable."""
+    words = [item.get_text() for item in parsed(matrix.render(sample("matrix"))).select("ul > li")]
+    assert words == [
+        "✓ 막음: 이 사례의 이상 현상이 보이지 않습니다.",
+        "✗ 일어남: 이상 현상이 보입니다.",
+        "≠: PostgreSQL이 SQL 표준과 다릅니다.",
+    ]
 
 
 def test_matrix_cell_leads_to_its_transcript(sample: Sample, parsed: Parse) -> None:
