@@ -8,6 +8,7 @@ Source: RFC 9110, 9.2.2 and 15; httpx, Exceptions.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from snippets.errors import CallError, InDoubt, Rejected, Retriable
 # The request cannot have left: no connection, or none to be had.
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 TRY_LATER = {429, 503}
+# Services speak plain HTTP with each other. This trusts nobody's certificate, and need not read
+# those of the whole world, which takes longer than twenty calls.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+# Shorter than a server keeps a connection (uvicorn: 5 s): what is sent on one that it is about to
+# close would be in doubt.
+LIMITS = httpx.Limits(keepalive_expiry=2)
 
 
 @asynccontextmanager
@@ -29,7 +36,10 @@ async def client(*, timeout: float = 1.0) -> AsyncIterator[httpx.AsyncClient]:  
     async def correlate(request: httpx.Request) -> None:
         request.headers[HTTP_HEADER] = correlation_id.get()
 
-    async with httpx.AsyncClient(timeout=timeout, event_hooks={"request": [correlate]}) as http:
+    hooks = {"request": [correlate]}
+    async with httpx.AsyncClient(
+        timeout=timeout, event_hooks=hooks, verify=PLAIN, limits=LIMITS
+    ) as http:
         yield http
 
 

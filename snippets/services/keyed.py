@@ -29,6 +29,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated
+from uuid import uuid4
 
 import msgspec
 import psycopg
@@ -118,11 +119,25 @@ class Keyed:
             raise Problem(422, error.reason, again="new key") from None
 
     async def _claim(self, key: str, asked: str) -> Claim | Reply:
-        mine, lease = (self._scope, key, asked), self._lease
-        async with self._pool.connection() as conn:
-            return await idempotency.claim(
-                conn, *mine, lease=lease, keep=self._keep, clock=self._clock
-            )
+        mine = Claim(self._scope, key, uuid4())
+        try:
+            async with self._pool.connection() as conn:
+                return await self._ask(conn, mine, asked)
+        except (psycopg.OperationalError, asyncio.CancelledError):
+            await self._give_back(mine)  # the commit may have gone through
+            raise
+
+    async def _ask(self, conn: AsyncConnection, mine: Claim, asked: str) -> Claim | Reply:
+        return await idempotency.claim(
+            conn,
+            mine.scope,
+            mine.key,
+            asked,
+            lease=self._lease,
+            keep=self._keep,
+            clock=self._clock,
+            new_id=lambda: mine.owner,
+        )
 
     async def _begin(self, mine: Claim, work: Work) -> Reply:
         """In a task of its own: who waits for it may leave."""
@@ -139,11 +154,14 @@ class Keyed:
             async with asyncio.timeout(self._lease.total_seconds() / 2):
                 return await work(finish)
         except BaseException:
-            with suppress(psycopg.Error):  # else the lease ends it
-                async with self._pool.connection() as conn:
-                    await idempotency.release(conn, mine)
+            await self._give_back(mine)
             raise
             # --8<-- [end:answer]
+
+    async def _give_back(self, mine: Claim) -> None:
+        with suppress(psycopg.Error):  # else the lease ends it
+            async with self._pool.connection() as conn:
+                await idempotency.release(conn, mine)
 
     def _done(self, task: asyncio.Task[Reply]) -> None:
         self._at_work.discard(task)

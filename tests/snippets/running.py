@@ -6,6 +6,7 @@ and every test finds their tables empty.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -13,7 +14,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -51,15 +52,57 @@ class Service:
         return [line for line in found if line["correlation_id"] == correlation_id]
 
 
-def start(workspace: Workspace, name: str, **kwargs: object) -> Service:
-    """The service as a process that listens."""
-    database = workspace.database(name)
+def start(
+    workspace: Workspace,
+    name: str,
+    *,
+    database: Database | None = None,
+    stop_at: str | None = None,
+    **kwargs: object,
+) -> Service:
+    """The service as a process that listens; on a database of its own if none is given."""
+    database = database or workspace.database(name)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     settings = {"dsn": database.dsn, "port": port, **kwargs}
-    process = workspace.start(f"snippets.services.{name}_app:main", kwargs=settings)
+    target = f"snippets.services.{name}_app:main"
+    process = workspace.start(target, kwargs=settings, stop_at=stop_at)
     process.wait_for("service.ready")
     return Service(f"http://127.0.0.1:{port}", database, process)
+
+
+class Scissors(Proxy):
+    """Cuts a line once: the given piece, counted from now, does not come to the other side."""
+
+    _where: Literal["request", "reply"] = "request"
+    _pieces_left = 0
+
+    def cut(self, where: Literal["request", "reply"], piece: int) -> None:
+        """From the client's side or the server's."""
+        self._where, self._pieces_left = where, piece
+
+    def _due(self, where: str) -> bool:
+        if where != self._where or self._pieces_left == 0:
+            return False
+        self._pieces_left -= 1
+        self.faults += self._pieces_left == 0
+        return self._pieces_left == 0
+
+    async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        await self._cut_or_pass("request", source, sink)
+
+    async def _replies(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        await self._cut_or_pass("reply", source, sink)
+
+    async def _cut_or_pass(
+        self, where: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+    ) -> None:
+        while piece := await source.read(65536):
+            if self._due(where):
+                break
+            sink.write(piece)
+            await sink.drain()
+        sink.transport.abort()
 
 
 class Fleet:
