@@ -115,7 +115,7 @@ class Fleet:
         self._closing = contextlib.ExitStack()
         self._closing.callback(self._workspace.close)
 
-    def service(self, name: str, **kwargs: object) -> Service:
+    def service(self, name: str, **kwargs: Any) -> Service:
         """Running, at rest, with empty tables."""
         known = self._services.get(name)
         if known is None or not known.process.alive:
