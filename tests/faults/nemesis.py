@@ -92,10 +92,11 @@ class Nemesis:
         return self._restart("kafka")
 
     def _restart(self, server: Service) -> str:
+        """The whole server, everybody's sessions with it."""
         assert self.town.stack.faults is not None
         self.town.stack.faults.kill(server)
         self.town.stack.faults.start(server)
-        return server
+        return str(server)
 
     def _at_proxy(self, what: str) -> str | None:
         """Counts only when a reply came that could be lost."""

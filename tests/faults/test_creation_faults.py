@@ -31,6 +31,7 @@ STYLES = get_args(StyleName)
 CLIENTS = 8
 FROZEN = 3
 TWICE = "SELECT title FROM course GROUP BY title HAVING count(*) > 1"
+LOSE_ONE = "DELETE FROM registration WHERE course_id = (SELECT min(course_id) FROM registration)"
 SEED = int(os.environ.get("HANDBOOK_SEED", "20261126"))
 
 
@@ -58,13 +59,13 @@ def test_creations_are_whole_or_gone_when_a_hundred_faults_strike(
 
 def test_verdict_is_bad_when_one_row_is_taken_away(breakable: Stack) -> None:
     """The twin: a course that was promised and stands in two databases is lost, and stuck."""
-    with run(breakable, "commit-first", creations=20, faults=1, seed=SEED) as (town, *more):
-        assert count(town, *more).holds is True
+    with run(breakable, "commit-first", creations=20, faults=1, seed=SEED) as (town, nemesis, told):
+        assert count(town, nemesis, told).holds is True
         first = (
             "DELETE FROM registration WHERE course_id = (SELECT min(course_id) FROM registration)"
         )
         town.database("member").execute(first)
-        verdict = count(town, *more)
+        verdict = count(town, nemesis, told)
     assert (verdict.holds, verdict.lost, verdict.stuck) == (False, 1, 1)
 
 

@@ -52,12 +52,10 @@ def own_stack() -> Iterator[Stack]:
         known = state.create(home, brokers=1)
         node = known.nodes[0]
         with ThreadPoolExecutor(2) as pool:
-            starting = [
-                pool.submit(postgres.up, home, known),
-                pool.submit(kafka.up, home, known.nodes, node, peers=known.nodes),
-            ]
-        for job in starting:
-            job.result()
+            database = pool.submit(postgres.up, home, known)
+            broker = pool.submit(kafka.up, home, known.nodes, node, peers=known.nodes)
+        database.result()
+        broker.result()
         yield replace(embedded.describe(known), faults=EmbeddedFaults(home))
     finally:
         folders = [postgres.data_folder(home), *home.glob("kafka[0-9]*")]
