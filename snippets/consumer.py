@@ -37,9 +37,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from uuid import UUID
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
@@ -48,69 +46,22 @@ from psycopg import AsyncConnection
 from snippets import inbox
 from snippets.checkpoint import Checkpoint, nothing
 from snippets.correlation import KAFKA_HEADER, take_over
-from snippets.dead_letter import FOR_GROUP, Patience, bury, reason
-from snippets.errors import Rejected, Retriable
+from snippets.dead_letter import FIVE_MINUTES, FOR_GROUP, Patience, bury, reason
+from snippets.delivery import Delivery, Handler, Undecodable, decode
+from snippets.errors import Retriable
 from snippets.group import Membership, member
 from snippets.relay import producer_for
 from snippets.retry import Policy
 
+__all__ = ["Delivery", "Handler", "Undecodable", "consume", "decode"]
+
+Polled = dict[TopicPartition, list[ConsumerRecord[Any, Any]]]
 log = logging.getLogger("consumer")
-POLL = 0.1  # seconds until the loop looks at `stop`, and at what waits for its retry
+POLL = 0.1  # seconds without an event until offsets are committed
+CONNECT = 5  # seconds to wait for the database
+GIVE_UP = 5.0  # seconds to wait for Kafka
 # A process that was frozen in its handler cannot time out by itself: others wait for its inbox row.
 TRANSACTION_TIMEOUT = "SELECT set_config('transaction_timeout', %s, false)"
-
-
-class Undecodable(Rejected):
-    """No event of ours, or one that this code is too old for."""
-
-
-# --8<-- [start:delivery]
-@dataclass(frozen=True)
-class Delivery:
-    """One event as it arrived, perhaps not for the first time.
-
-    Attributes:
-        topic: Where it was found, with `partition` and `offset`.
-        partition: See `topic`.
-        offset: See `topic`.
-        key: Events of one key come in order.
-        payload: The facts.
-        event_id: The same in every delivery of this event.
-        headers: All of them, as text.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    key: str
-    payload: Mapping[str, Any]
-    event_id: UUID
-    headers: Mapping[str, str]
-
-
-Handler = Callable[[AsyncConnection, Delivery], Awaitable[None]]
-"""The effect: runs inside the transaction, for the first delivery of an event; never commits."""
-# --8<-- [end:delivery]
-
-
-# --8<-- [start:decode]
-def decode(record: ConsumerRecord[Any, Any], *, schema: int = 1) -> Delivery:
-    """The event in `record`; `schema` is the newest version that the handler knows.
-
-    Raises:
-        Undecodable: it will never be understood by this code.
-    """
-    try:
-        headers = {name: value.decode() for name, value in record.headers}
-        payload = msgspec.json.decode(record.value or b"", type=dict[str, Any])
-        key, event_id = (record.key or b"").decode(), UUID(headers["event-id"])
-    except (msgspec.DecodeError, RecursionError, ValueError, KeyError) as error:
-        raise Undecodable(f"no event: {type(error).__name__}") from error
-    if payload.get("schema", 1) not in range(1, schema + 1):
-        raise Undecodable(f"schema is not one of 1 to {schema}: update this consumer first")
-    place = record.topic, record.partition, record.offset
-    return Delivery(*place, key, payload, event_id, headers)
-    # --8<-- [end:decode]
 
 
 @dataclass
@@ -138,17 +89,22 @@ class _Member(ConsumerRebalanceListener):
     # --8<-- [start:run]
     async def run(self, stop: asyncio.Event) -> None:
         """Handle one event after the other until `stop`; commit after a batch, or when idle."""
-        while not stop.is_set():
-            polled = await self.consumer.getmany(timeout_ms=self._resume(), max_records=1)
-            rebalances = self.rebalances
-            async with self.turn:
-                for place, (record,) in polled.items():
-                    if rebalances == self.rebalances:  # else it is another member's by now
-                        await self._settle(place, record)
-                if not polled or self.handled >= self.batch:
-                    await self._commit()
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                await self._handle(*await self._next(stopping))
+        finally:
+            stopping.cancel()
         async with self.turn:
             await self._commit()
+
+    async def _handle(self, rebalances: int, polled: Polled) -> None:
+        async with self.turn:
+            for place, (record,) in polled.items():
+                if rebalances == self.rebalances:  # else another member may have it by now
+                    await self._settle(place, record)
+            if not polled or self.handled >= self.batch:
+                await self._commit()
 
     async def _settle(self, place: TopicPartition, record: ConsumerRecord[Any, Any]) -> None:
         """The effect, or a dead letter, or another try later: never nothing."""
@@ -164,25 +120,39 @@ class _Member(ConsumerRebalanceListener):
         self.at("consumer.handled")
         # --8<-- [end:run]
 
+    async def _next(self, stopping: asyncio.Task[Any]) -> tuple[int, Polled]:
+        """What came, and amid which rebalance; nothing when the end came first."""
+        polling = asyncio.create_task(self._poll())  # which waits as long as a rebalance takes
+        try:
+            await asyncio.wait([polling, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return polling.result() if polling.done() else (self.rebalances, {})
+        finally:
+            polling.cancel()
+
+    async def _poll(self) -> tuple[int, Polled]:
+        polled = await self.consumer.getmany(timeout_ms=self._resume(), max_records=1)
+        return self.rebalances, polled
+
     # --8<-- [start:effect]
     async def _effect(self, record: ConsumerRecord[Any, Any]) -> None:
         delivery = decode(record, schema=self.schema)
         if delivery.headers.get(FOR_GROUP, self.group) != self.group:
             return  # a replay for others
         take_over(delivery.headers.get(KAFKA_HEADER, ""), otherwise=str(delivery.event_id))
+        conn = await self._connected()
         try:
-            async with asyncio.timeout(self.limit):
-                conn = await self._connected()
-                async with conn.transaction():
-                    if await inbox.first_time(conn, self.group, delivery.event_id):
-                        await self.handler(conn, delivery)
+            async with asyncio.timeout(self.limit), conn.transaction():
+                if await inbox.first_time(conn, self.group, delivery.event_id):
+                    await self.handler(conn, delivery)
         except TimeoutError as error:
             raise Retriable(f"no end within {self.limit:g} s") from error
         # --8<-- [end:effect]
 
     async def _connected(self) -> AsyncConnection:
         if self.conn is None or self.conn.closed:
-            self.conn = await AsyncConnection.connect(self.dsn, autocommit=True)
+            self.conn = await AsyncConnection.connect(
+                self.dsn, autocommit=True, connect_timeout=CONNECT
+            )
             await self.conn.execute(TRANSACTION_TIMEOUT, (f"{1000 * self.limit:.0f}",))
         return self.conn
 
@@ -224,9 +194,13 @@ class _Member(ConsumerRebalanceListener):
         if not done:
             return
         try:
-            await self.consumer.commit(done)
+            async with asyncio.timeout(GIVE_UP):
+                await self.consumer.commit(done)
         except (CommitFailedError, IllegalStateError):
             return  # others have the partitions now; their inbox knows these events
+        except TimeoutError:
+            self.done = done  # Kafka is away: with the next ones
+            return
         self.at("consumer.committed")
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -236,6 +210,7 @@ class _Member(ConsumerRebalanceListener):
             self.at("consumer.revoked")
         async with self.turn:
             await self._commit()
+        self.done.clear()
         self.held.clear()
         self.patience.clear()
 
@@ -275,7 +250,8 @@ async def consume(
         handler: The effect.
         dead_letters: The topic for what cannot be handled; without it poison stops its partition.
         stop: Ends the loop after the event in hand.
-        policy: How often an event may fail before it is a dead letter.
+        policy: How often and how long an event may fail before it is a dead letter; by default
+            for five minutes, so that a service which is away does not turn events into letters.
         membership: How Kafka watches the member.
         limit: Seconds that a handler may take; then its transaction is rolled back.
         schema: The newest version of payloads (`schema`, 1 by default) that the handler knows.
@@ -294,7 +270,7 @@ async def consume(
         raise ValueError("let a batch hold at least one event")
     if dead_letters is not None and dead_letters in topics:
         raise ValueError("give dead letters a topic of their own: poison would come back")
-    patience = Patience(policy or Policy(), rng=rng)
+    patience = Patience(policy or FIVE_MINUTES, rng=rng)
     loop = _Member(dsn, group, handler, patience, limit, schema, batch, committed, at)
     async with AsyncExitStack() as stack:
         if dead_letters is not None:

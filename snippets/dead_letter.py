@@ -51,6 +51,9 @@ FOR_GROUP = "for-group"
 OUT_OF_SERVICE = ("08", "53", "57P", "25006", "25P03", "25P04")
 """SQLSTATEs that speak of the server or of the session, not of the event."""
 
+FIVE_MINUTES = Policy(attempts=1000, first=0.1, longest=10.0, deadline=300.0)
+"""For what may pass. What cannot is a dead letter at once."""
+
 Headers = list[tuple[str, bytes]]
 
 

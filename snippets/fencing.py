@@ -33,7 +33,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from psycopg import AsyncConnection
 
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.consumer import Delivery, Handler, decode
+from snippets.delivery import Delivery, Handler, decode
 from snippets.errors import Rejected
 from snippets.group import Membership, member
 

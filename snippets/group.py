@@ -22,6 +22,7 @@ Source: Apache Kafka 4, documentation, Consumer Configs; KIP-62 (heartbeats besi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +30,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
+
+LEAVE = 2.0  # seconds to say good-bye to the group
 
 
 # --8<-- [start:membership]
@@ -102,7 +105,8 @@ async def member(
         consumer.subscribe(list(topics), listener=listener)
         yield consumer
     finally:
-        await consumer.stop()
+        # Bounded and apart: it hangs amid a rebalance, and ends cancelled when the broker is gone.
+        await asyncio.wait([asyncio.create_task(consumer.stop())], timeout=LEAVE)
         # --8<-- [end:member]
 
 

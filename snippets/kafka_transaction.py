@@ -36,8 +36,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.consumer import Delivery, decode
 from snippets.correlation import KAFKA_HEADER
+from snippets.delivery import Delivery, decode
 
 Derive = Callable[[Delivery], Awaitable[Mapping[str, Any]]]
 """The payload of the derived event."""

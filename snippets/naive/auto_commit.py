@@ -17,7 +17,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.consumer import Handler, decode
+from snippets.delivery import Handler, decode
 from snippets.group import Membership, member
 
 BY_CLOCK: dict[str, Any] = {"enable_auto_commit": True, "auto_commit_interval_ms": 100}

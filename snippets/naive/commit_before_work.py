@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.consumer import Handler, decode
+from snippets.delivery import Handler, decode
 from snippets.group import Membership, member
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from snippets.consumer import Delivery
+from snippets.delivery import Delivery
 from snippets.services.member import add_course
 
 

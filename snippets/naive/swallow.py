@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 
 from snippets import inbox
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.consumer import Handler, decode
+from snippets.delivery import Handler, decode
 from snippets.group import Membership, member
 
 log = logging.getLogger("consumer")

@@ -17,7 +17,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from psycopg import AsyncConnection
 
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.consumer import Handler, decode
+from snippets.delivery import Handler, decode
 from snippets.fencing import Work
 from snippets.group import Membership, member
 

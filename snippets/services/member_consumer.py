@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.consumer import Delivery
+from snippets.delivery import Delivery
 from snippets.group import Membership
 from snippets.services.member import add_course
 

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from psycopg import AsyncConnection
 
 from snippets.checkpoint import Checkpoint, nothing
-from snippets.consumer import Delivery
+from snippets.delivery import Delivery
 from snippets.kafka_transaction import transform
 from snippets.services.member import on_course_created
 

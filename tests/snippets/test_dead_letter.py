@@ -286,6 +286,7 @@ def test_hope_ends_when_the_deadline_is_over() -> None:
         (sqlstate("25006"), True),
         (sqlstate("25P04"), True),
         (psycopg.OperationalError(), True),
+        (psycopg.errors.ConnectionTimeout(), True),
         (sqlstate("40P01"), False),
         (sqlstate("57014"), False),
         (sqlstate("42P01"), False),
