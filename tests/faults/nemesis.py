@@ -110,4 +110,5 @@ class Nemesis:
         return f"{what} {name}" if proxy.faults > before else None
 
     def _service(self) -> str:
-        return self.rng.choice([*HTTP, *(EVENTS if self.town.events else ())])
+        names: tuple[str, ...] = (*HTTP, *(EVENTS if self.town.events else ()))
+        return self.rng.choice(names)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from handbook.lab import Verdict
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "attempted": ["a", "b", "c", "d"],
     "acknowledged": ["a", "b"],
     "refused": ["d"],
