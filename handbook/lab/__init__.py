@@ -7,6 +7,7 @@ from handbook.lab.kafka import Record
 from handbook.lab.lab import Lab
 from handbook.lab.pending import Pending
 from handbook.lab.proxy import Proxy
+from handbook.lab.served import Served
 from handbook.lab.trace import Trace
 from handbook.lab.verdict import Verdict
 from handbook.lab.waiting import until, wait_until
@@ -20,6 +21,7 @@ __all__ = [
     "Pending",
     "Proxy",
     "Record",
+    "Served",
     "Tally",
     "Trace",
     "Verdict",

@@ -14,6 +14,7 @@ from handbook.lab import database, runs
 from handbook.lab.child import Child, Legend
 from handbook.lab.database import Database, Params
 from handbook.lab.kafka import Record, Topics
+from handbook.lab.served import Served, free_port
 from handbook.lab.trace import Trace
 from handbook.stack import Stack
 
@@ -145,6 +146,35 @@ class Workspace:
         child.wait_for(point, options.get("stop_after", 1))
         child.kill()
         return child
+
+    def serve(
+        self,
+        target: str,
+        *,
+        name: str,
+        database: Database | None = None,
+        options: Mapping[str, Any] | None = None,
+        ready: str = "service.ready",
+        **kwargs: Any,
+    ) -> Served:
+        """Start a service and return when it listens.
+
+        Args:
+            target: `module:function`, called with `dsn`, `port` and what follows.
+            name: Of the service, and of its database; see `database`.
+            database: Another one that it shall use; its tables are the caller's to make.
+            options: Of `start`: where it stands still, what it records.
+            ready: The point at which it listens.
+            **kwargs: What else the target takes, as JSON can hold it.
+
+        Raises:
+            ChildFailedError: it ended before; holds its last lines.
+        """
+        database, port = database or self.database(name), free_port()
+        settings = {"dsn": database.dsn, "port": port, **kwargs}
+        process = self.start(target, kwargs=settings, **(options or {}))
+        process.wait_for(ready)
+        return Served(f"http://127.0.0.1:{port}", database, process)
 
     def close(self) -> None:
         """Kill the children and remove database, roles and topics. A second call does nothing."""

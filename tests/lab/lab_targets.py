@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Callable
 
+from psycopg.conninfo import conninfo_to_dict
+
 
 async def steps(count: int, *, at: Callable[[str], None]) -> None:
     """Pass `step` `count` times, then `done`."""
@@ -56,3 +58,23 @@ def chatter(lines: int, *, at: Callable[[str], None]) -> None:
         sys.stdout.flush()
         at("printed")
     sys.stderr.write("over\n")
+
+
+async def listen(
+    dsn: str, port: int, greeting: str, *, at: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """A service: greet whoever connects, with the name of the database."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"{greeting} {conninfo_to_dict(dsn)['dbname']}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", port):
+        at("service.ready")
+        await stop.wait()
+
+
+def refuse_to_listen(dsn: str, port: int) -> None:
+    """A service that cannot come up."""
+    raise OSError(f"no port {port} for {bool(dsn)}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -13,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from handbook.errors import StackError, UsageError
 from handbook.lab import Child, Workspace, runs, until, wait_until
+from handbook.lab.child import ChildFailedError
 from handbook.lab.database import tooling
 from handbook.lab.workspace import sweep
 from handbook.stack import Kafka, Stack
@@ -150,6 +153,49 @@ def test_the_message_names_the_server_when_it_cannot_be_reached(stack: Stack) ->
         workspace.execute("SELECT 1")
     workspace.close()
     assert not (runs.folder() / f"{workspace.run_id}.lock").exists()
+
+
+# services
+
+
+def answers(url: str) -> bytes:
+    """What a service sends to whoever connects."""
+    where = urlsplit(url)
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=5) as line:
+        return line.recv(100)
+
+
+def test_service_answers_from_its_database_when_it_is_served(workspace: Workspace) -> None:
+    """`serve` returns when the service listens, each on a port and a database of its own."""
+    course = workspace.serve("lab_targets:listen", name="course", greeting="과정")
+    member = workspace.serve("lab_targets:listen", name="member", greeting="멤버")
+
+    assert answers(course.url).decode() == f"과정 {course.database.name}"
+    assert answers(member.url).decode() == f"멤버 {member.database.name}"
+    assert course.database is workspace.database("course")
+    assert course.url != member.url
+
+
+def test_service_uses_the_given_database_and_port_again_when_it_is_restarted(
+    workspace: Workspace,
+) -> None:
+    """A killed service comes back where its callers look for it."""
+    shared = workspace.database("shared")
+    served = workspace.serve("lab_targets:listen", name="course", database=shared, greeting="과정")
+
+    served.process.kill()
+    served.process.restart()
+    served.process.wait_for("service.ready")
+
+    assert answers(served.url).decode() == f"과정 {shared.name}"
+
+
+def test_serve_says_why_when_the_service_does_not_come_up(workspace: Workspace) -> None:
+    """A service that dies at once is an error with its last lines; a typo starts nothing."""
+    with pytest.raises(ChildFailedError, match=r"before it came to `service\.ready`[\s\S]*no port"):
+        workspace.serve("lab_targets:refuse_to_listen", name="course")
+    with pytest.raises(UsageError, match="cannot be called with dsn, port, greetings"):
+        workspace.serve("lab_targets:listen", name="course", greetings="과정")
 
 
 # Kafka
