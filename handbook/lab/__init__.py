@@ -5,12 +5,14 @@ from handbook.lab.crowd import Meeting, Tally, all_at_once
 from handbook.lab.database import Database
 from handbook.lab.kafka import Record
 from handbook.lab.lab import Lab
+from handbook.lab.own_postgres import OwnPostgres
 from handbook.lab.pending import Pending
 from handbook.lab.proxy import Proxy
 from handbook.lab.served import Served
 from handbook.lab.trace import Trace
 from handbook.lab.verdict import Verdict
 from handbook.lab.waiting import until, wait_until
+from handbook.lab.wire import Wire
 from handbook.lab.workspace import Workspace
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Database",
     "Lab",
     "Meeting",
+    "OwnPostgres",
     "Pending",
     "Proxy",
     "Record",
@@ -25,6 +28,7 @@ __all__ = [
     "Tally",
     "Trace",
     "Verdict",
+    "Wire",
     "Workspace",
     "all_at_once",
     "until",

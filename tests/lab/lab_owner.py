@@ -1,11 +1,11 @@
-"""A process that owns a lab, for the test that kills it."""
+"""Processes that own a lab or a server, for the tests that kill them."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-from handbook.lab import Lab
+from handbook.lab import Lab, OwnPostgres
 
 
 def own_a_lab(*, at: Callable[[str], None]) -> None:
@@ -20,4 +20,10 @@ def own_a_lab(*, at: Callable[[str], None]) -> None:
     paused.wait_for("tick")
     paused.pause()
     at(f"{lab.run_id} {ticking.pid} {paused.pid}")
+    threading.Event().wait()
+
+
+def own_a_server(*, at: Callable[[str], None]) -> None:
+    """Start a PostgreSQL, tell of it, and wait to be killed."""
+    at(OwnPostgres().dsn)
     threading.Event().wait()

@@ -7,10 +7,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from own_postgres import OwnPostgres, own_postgres
 from psycopg import AsyncConnection, conninfo
 
-from handbook.lab import Workspace, until
+from handbook.lab import OwnPostgres, Workspace, until
 from snippets import outbox
 from snippets.naive import notify_in_transaction
 from snippets.relay import main
@@ -90,7 +89,7 @@ async def test_committers_take_turns_when_they_notify_inside() -> None:
 
     The commit waits for a standby that does not exist, which stands for a slow disk.
     """
-    with own_postgres() as server:
+    with OwnPostgres() as server:
         here, elsewhere = two_databases(server)
         with psycopg.connect(server.dsn, autocommit=True) as admin:
             admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")

@@ -8,12 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from own_postgres import OwnPostgres, own_postgres
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import CheckViolation, UniqueViolation
 
-from handbook.lab import Proxy, Workspace
+from handbook.lab import OwnPostgres, Proxy, Workspace
 from handbook.stack import Stack
 from snippets import seats
 from snippets.errors import InDoubt, Rejected, Retriable
@@ -26,7 +25,7 @@ TAKEN = "SELECT taken FROM course_seats WHERE id = 'c-1'"
 LISTED = "SELECT member FROM enrolment WHERE course_id = 'c-1' ORDER BY member"
 # A server that is killed loses what it has acknowledged and not yet written, which may be as old as
 # the WAL writer's pause is long; nobody else may write in the meantime.
-SLOW_WAL_WRITER = ("ALTER SYSTEM SET wal_writer_delay = '10s'", "ALTER SYSTEM SET autovacuum = off")
+SLOW_WAL_WRITER = {"wal_writer_delay": "10s", "autovacuum": "off"}
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +56,8 @@ def conn(course: Workspace) -> Iterator[Connection]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnPostgres]:
     """A PostgreSQL to kill."""
-    with own_postgres() as started:
-        with psycopg.connect(started.dsn, autocommit=True) as conn:
-            for setting in SLOW_WAL_WRITER:
-                conn.execute(setting.encode())
-            conn.execute(seats.CREATE_TABLE)
-        started.crash()  # the settings count from a start on
+    with OwnPostgres(**SLOW_WAL_WRITER) as started:
+        started.execute(seats.CREATE_TABLE)
         yield started
 
 
@@ -136,15 +131,15 @@ def test_nobody_sees_a_change_until_it_is_committed(course: Workspace, conn: Con
 
 def committed(server: OwnPostgres, course_id: str, **options: str) -> bool:
     """Enrol in a new course, and come back with the acknowledgement: was it on disk by then?"""
-    with psycopg.connect(server.dsn, autocommit=True) as conn:
+    with server.connect() as conn:
         seats.open_course(conn, course_id, 10)
-    with contextlib.closing(psycopg.connect(server.dsn, **options)) as conn:  # type: ignore[arg-type]
+    with contextlib.closing(server.connect(autocommit=False, **options)) as conn:
         with UnitOfWork(conn) as unit:
             enrol(conn, course_id, "김수강")
             written = conn.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
             unit.commit()
         flushed = conn.execute("SELECT pg_current_wal_flush_lsn() >= %s", written).fetchone()
-        server.faults.kill("postgres")
+        server.kill()
     assert flushed is not None
     return bool(flushed[0])
 
@@ -153,7 +148,7 @@ def test_acknowledged_row_is_kept_when_the_server_is_killed(server: OwnPostgres)
     """D: SIGKILL of the whole server right after the acknowledgement: rows = 1."""
     on_disk = committed(server, "d-1")
 
-    server.faults.start("postgres")
+    server.start()
 
     assert on_disk
     assert server.fetch("SELECT member FROM enrolment WHERE course_id = 'd-1'") == [("김수강",)]
@@ -163,7 +158,7 @@ def test_acknowledged_row_is_gone_when_commits_are_asynchronous(server: OwnPostg
     """D: `synchronous_commit = off` acknowledges before it writes; nothing of the unit is left."""
     on_disk = committed(server, "d-2", options="-c synchronous_commit=off")
 
-    server.faults.start("postgres")
+    server.start()
 
     assert not on_disk
     assert server.fetch("SELECT member FROM enrolment WHERE course_id = 'd-2'") == []
