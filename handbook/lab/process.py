@@ -141,16 +141,24 @@ class Forker:
         self._popen.wait()
 
 
-@functools.cache
+_starting = threading.Lock()
+
+
 def forker() -> Forker:
     """The one of this process, started with the first child."""
+    with _starting:
+        return _forker()
+
+
+@functools.cache
+def _forker() -> Forker:
     return Forker()
 
 
 @atexit.register  # here, before any lab registers its own: the last is called first
 def _close_forker() -> None:
-    if forker.cache_info().currsize:
-        forker().close()
+    if _forker.cache_info().currsize:
+        _forker().close()
 
 
 def encode(value: Any) -> str:

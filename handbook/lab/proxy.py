@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Literal, Self
 
 Fault = Literal["drop_reply", "cut_reply"]
+Sight = Literal["request", "reply", "lost"]
+Watch = Callable[[Sight, str], None]
+"""Gets what passes: `DELETE /managers/c-1`, or the status `204`."""
+REQUEST = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n")
+STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
 
 
 class Proxy:
@@ -22,10 +28,12 @@ class Proxy:
         port: Where it listens.
         faults: How many faults it has injected.
         delay: Seconds that each piece of a reply is held back.
+        watch: Told of every HTTP request and reply before it is passed on, in the proxy's thread.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, watch: Watch | None = None) -> None:
         self.target = target
+        self.watch = watch
         self.port = 0
         self.faults = 0
         self.delay = 0.0
@@ -113,6 +121,8 @@ class Proxy:
 
     async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while piece := await source.read(65536):
+            if found := REQUEST.match(piece):
+                await self._tell("request", b" ".join(found.groups()))
             sink.write(piece)
             await sink.drain()
         with contextlib.suppress(OSError):
@@ -122,6 +132,8 @@ class Proxy:
         while piece := await source.read(65536):
             if self.delay:
                 await asyncio.sleep(self.delay)
+            if found := STATUS.match(piece):
+                await self._tell("lost" if self._armed else "reply", found[1])
             if self._armed:
                 self.faults += 1
                 if self._armed.pop(0) == "cut_reply":
@@ -130,3 +142,8 @@ class Proxy:
                 return
             sink.write(piece)
             await sink.drain()
+
+    async def _tell(self, sight: Sight, what: bytes) -> None:
+        """Not in the loop: who watches may wait for something, or break another proxy."""
+        if self.watch is not None:
+            await asyncio.to_thread(self.watch, sight, what.decode())

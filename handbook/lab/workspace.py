@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,7 @@ class Workspace:
         self.stack = stack
         self._run = runs.begin(stack)
         self._databases: dict[str, Database] = {}
+        self._making = threading.Lock()
         self._topics = Topics(stack, f"lab.{self._run.id}.{name}.")
         self._aliases: dict[str, str] = {}
         self._children: list[Child] = []
@@ -55,11 +57,13 @@ class Workspace:
 
     def database(self, service: str = "") -> Database:
         """The database of one service, made on first use; without a name the workspace's own."""
-        if service not in self._databases:
-            parts = [self.name, service] if service else [self.name]
-            name = database.prefix(self._run.id) + "_".join(parts).replace("-", "_")
-            self._databases[service] = Database(self.stack.postgres, name[: database.LONGEST_NAME])
-        return self._databases[service]
+        with self._making:
+            if service not in self._databases:
+                parts = [self.name, service] if service else [self.name]
+                name = database.prefix(self._run.id) + "_".join(parts).replace("-", "_")
+                made = Database(self.stack.postgres, name[: database.LONGEST_NAME])
+                self._databases[service] = made
+            return self._databases[service]
 
     @property
     def dsn(self) -> str:

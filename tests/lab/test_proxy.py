@@ -98,3 +98,20 @@ def test_nothing_arrives_when_connections_are_refused(proxy: Proxy, server: type
     proxy.heal()
     assert httpx.get(proxy.url).text == "1"
     assert proxy.faults == 1
+
+
+def test_watcher_sees_each_message_before_it_is_passed_on(server: type[Counting]) -> None:
+    """Requests, replies, and replies that will be lost; over one connection and over another."""
+    seen: list[tuple[str, str, int]] = []
+    with Proxy(server.port) as proxy:
+        proxy.watch = lambda sight, what: seen.append((sight, what, server.arrived))
+        httpx.get(f"{proxy.url}/courses")
+        proxy.drop_replies()
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(f"{proxy.url}/courses")
+    assert seen == [
+        ("request", "GET /courses", 0),
+        ("reply", "200", 1),
+        ("request", "GET /courses", 1),
+        ("lost", "200", 2),
+    ]
