@@ -7,7 +7,8 @@ from handbook.lab import Trace, Wire
 
 def test_call_is_four_events_when_its_reply_arrives() -> None:
     """Sent and received, there and back; a lost reply ends on its way; repeats are messages too."""
-    trace, seen = Trace("lab", "calls"), []
+    trace = Trace("lab", "calls")
+    seen: list[str] = []
     wire = Wire(trace, "course", "member", verbs={"PUT": "담당자 등록"}, before=seen.append)
     wire("request", "PUT /managers/c-1")
     wire("lost", "201")
