@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, Literal
 
 from psycopg.errors import LockNotAvailable, QueryCanceled
@@ -49,16 +50,20 @@ class Span:
 
 
 class Recorder:
-    """Measures what requests hold. A wait under a millisecond is none.
+    """Measures what requests hold, and for what they wait.
 
     Args:
+        shortest_wait: Milliseconds; a shorter wait is none.
         clock: Seconds from any beginning on; the first reading is zero.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, shortest_wait: float = 1, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._shortest_wait = shortest_wait
         self._clock = clock
         self._begun = clock()
-        self._spans: list[Span] = []
+        self._spans: list[tuple[float, Span]] = []
 
     def watch(self, who: str) -> Watch:
         """To pass to the functions above: notes what the request `who` holds."""
@@ -74,8 +79,9 @@ class Recorder:
             raise
         finally:
             until = self._now()
-            if not waiting or until - since >= 1:
-                self._spans.append(Span(who, what, round(since), round(until), outcome))
+            if not waiting or until - since >= self._shortest_wait:
+                span = Span(who, what, round(since), round(until), outcome)
+                self._spans.append((since, span))  # what is in one millisecond keeps its order
 
     def _now(self) -> float:
         return 1000 * (self._clock() - self._begun)
@@ -83,7 +89,7 @@ class Recorder:
     @property
     def spans(self) -> list[Span]:
         """What has ended so far, by its beginning."""
-        return sorted(self._spans, key=lambda span: (span.from_ms, span.who, span.what))
+        return [span for _, span in sorted(self._spans, key=itemgetter(0))]
 
     def as_data(self) -> list[dict[str, Any]]:
         """The spans as JSON can hold them."""

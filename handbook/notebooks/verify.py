@@ -114,10 +114,14 @@ def relations(name: str, text: str) -> str:
 
 
 def _within(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
-    """A lock in its connection, a call in either; the reverse would hang on rounding."""
+    """A lock in its connection, a call in either; the reverse would hang on rounding.
+
+    So would what different requests hold.
+    """
     deeper = ["conn", "rowlock", "remote"].index
     return bool(
-        deeper(outer["what"]) < deeper(inner["what"])
+        outer["who"] == inner["who"]
+        and deeper(outer["what"]) < deeper(inner["what"])
         and outer["from_ms"] <= inner["from_ms"]
         and inner["to_ms"] <= outer["to_ms"]
     )

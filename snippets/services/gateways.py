@@ -43,6 +43,11 @@ async def client(*, timeout: float = 1.0) -> AsyncIterator[httpx.AsyncClient]:  
         yield http
 
 
+def client_sync(*, timeout: float = 1.0) -> httpx.Client:
+    """`client` for threads; close it. `call_sync` adds the correlation id."""
+    return httpx.Client(timeout=timeout, verify=PLAIN, limits=LIMITS)
+
+
 # --8<-- [start:call]
 async def call(http: httpx.AsyncClient, method: str, url: str, **options: object) -> httpx.Response:
     """The reply, if it is a success.

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 from psycopg.errors import LockNotAvailable
 from psycopg_pool import ConnectionPool, PoolTimeout
-from running import NO_TLS, Service
+from running import Service
 
 from handbook import paths
 from handbook.lab import Proxy, Workspace, wait_until
@@ -24,7 +24,7 @@ from snippets import pool
 from snippets.errors import CallError, InDoubt, Rejected, Retriable
 from snippets.naive.hold_over_call import hold_over_call
 from snippets.pool import Conflict, NotOpen, in_use, optimistic, release_first
-from snippets.services.gateways import ParticipantSync
+from snippets.services.gateways import ParticipantSync, client_sync
 from snippets.spans import Recorder, Span
 from snippets.unit_of_work import UnitOfWork
 
@@ -70,7 +70,7 @@ def connections(courses: Workspace) -> Iterator[ConnectionPool]:
 @pytest.fixture
 def manager(member: Service) -> Iterator[ParticipantSync]:
     """The member service, as a thread calls it."""
-    with httpx.Client(verify=NO_TLS) as http:
+    with client_sync() as http:
         yield ParticipantSync(http, f"{member.url}/managers")
 
 
@@ -301,7 +301,7 @@ def test_mark_stays_when_the_reply_is_lost(
     """In doubt nobody else may assign, until somebody has asked; a late end is then refused."""
     port = httpx.URL(member.url).port
     assert port is not None
-    with Proxy(port) as proxy, httpx.Client(verify=NO_TLS) as http:
+    with Proxy(port) as proxy, client_sync() as http:
         proxy.drop_replies(1)
         lossy = ParticipantSync(http, f"{proxy.url}/managers")
         with pytest.raises(InDoubt):
@@ -369,11 +369,12 @@ def test_spans_lie_as_the_code_is_nested(courses: Workspace, connections: Connec
     }
 
 
-def test_wait_is_left_out_when_it_is_shorter_than_a_millisecond(
-    courses: Workspace, connections: ConnectionPool
+@pytest.mark.parametrize(("shortest", "tick"), [(1, 0.9), (100, 99)])
+def test_wait_is_left_out_when_it_is_shorter_than_the_limit(
+    courses: Workspace, connections: ConnectionPool, shortest: float, tick: float
 ) -> None:
     """Every request asks for its connection; only who had to wait is shown waiting."""
-    recorder = Recorder(clock=ticking(0.9))
+    recorder = Recorder(shortest_wait=shortest, clock=ticking(tick))
 
     hold_over_call(connections, "c-1", "김담당", lambda: None, watch=recorder.watch("요청 1"))
 
@@ -382,6 +383,18 @@ def test_wait_is_left_out_when_it_is_shorter_than_a_millisecond(
         ("rowlock", "commit"),
         ("remote", "ok"),
     ]
+
+
+def test_spans_keep_their_order_when_they_begin_in_one_millisecond(
+    courses: Workspace, connections: ConnectionPool
+) -> None:
+    """Two runs list the same spans alike, however quick the machine is."""
+    recorder = Recorder(shortest_wait=1000, clock=ticking(0.01))
+
+    hold_over_call(connections, "c-1", "김담당", lambda: None, watch=recorder.watch("요청 1"))
+
+    assert [span.what for span in recorder.spans] == ["conn", "rowlock", "remote"]
+    assert {span.from_ms for span in recorder.spans} == {0}
 
 
 def one(spans: list[Span], what: str, outcome: str, who: str = "요청 1") -> Span:
