@@ -27,6 +27,8 @@ PROSE = '<div class="jp-RenderedHTMLCommon jp-RenderedMarkdown jp-MarkdownOutput
 # small spans as HTML would cost more than all the rest of the page.
 SOURCE = re.compile(r'<div class="highlight-ipynb[^"]*"><pre>(?P<code>.*?)</pre></div>', re.DOTALL)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+# Taken away, or changed, by the client of `handbook serve`.
+HOW_TO_RUN = "셀을 실행하려면 터미널에서 <code>make serve</code>를 실행하고 나온 주소를 엽니다."
 PERMALINK = "이 자리의 주소"
 
 slug: Callable[[str, str], str] = slugify(case="lower")  # type: ignore[no-untyped-call]
@@ -88,7 +90,8 @@ def convert(html: str, lab: Notebook, *, proof: Provenance, rewrite: Rewrite) ->
             inner = _code(piece, name) + outputs.to_html(lab.cell(name).outputs)
             parts.append(f'<div class="lab-cell" data-cell="{escape(name)}">\n{inner}\n</div>')
     title, end, rest = "\n".join(parts).partition("</h1>")
-    content = f'{title}{end}\n<p class="lab-proof">{_proof(proof)}</p>\n{rest}'
+    how = f'<p class="lab-how">{HOW_TO_RUN}</p>'
+    content = f'{title}{end}\n<p class="lab-proof">{_proof(proof)}</p>\n{how}\n{rest}'
     return LabPage(content, outline.title, outline.tokens, outline.used)
 
 

@@ -1,0 +1,127 @@
+// One cell on the page: run it, edit it, take it back, compare what it puts out.
+
+import { button, element } from "./api.js";
+import { Output } from "./output.js";
+
+const RESULTS = {
+  error: "오류로 끝났습니다",
+  aborted: "실행하지 않았습니다",
+  restarted: "커널이 다시 시작되었습니다",
+  lost: "커널과 연결이 끊겼습니다",
+};
+
+export class Cell {
+  constructor(host, lab, { id, source, output, fails }) {
+    Object.assign(this, { host, lab, id, fails, stored: output, original: source, code: source });
+    this.key = `live:${lab.name}:${id}`;
+    this.#build();
+    const draft = localStorage.getItem(this.key);
+    if (draft !== null && draft !== source) {
+      this.code = draft;
+      this.edit(false);
+    }
+  }
+
+  #build() {
+    this.status = element("span", { className: "live-status", role: "status" });
+    this.editing = button("고치기", () => this.edit());
+    this.back = button("되돌리기", () => this.reset());
+    this.back.hidden = true;
+    const buttons = [
+      button("실행", () => this.lab.run(this), "live-run"),
+      this.editing,
+      this.back,
+      button("여기까지 실행", () => this.lab.runTo(this)),
+    ];
+    buttons[3].title = "커널을 다시 시작하고 처음부터 이 셀까지 실행합니다";
+    for (const one of buttons) one.setAttribute("aria-describedby", `live-${this.id}`);
+    const name = element("span", { className: "unseen", id: `live-${this.id}`, textContent: `셀 ${this.id}` });
+    this.bar = element("div", { className: "live-bar" }, ...buttons, this.status, name);
+    this.place = element("div", { className: "cell-output live-output", hidden: true });
+    this.place.setAttribute("role", "group");
+    this.place.setAttribute("aria-label", "새 출력");
+    const caption = this.host.querySelector("figcaption");
+    if (caption) caption.before(this.bar, this.place);
+    else this.host.append(this.bar, this.place);
+  }
+
+  get source() {
+    return this.host.querySelector(".highlight pre");
+  }
+
+  async edit(focus = true) {
+    if (!this.editor) {
+      const { open } = await import("./editor.js");
+      if (this.editor) return;
+      const mount = element("div", { className: "live-editor" });
+      if (this.source) this.source.after(mount);
+      else this.bar.before(mount);
+      this.host.classList.add("live-edited");
+      this.back.hidden = false;
+      this.mount = mount;
+      this.editor = await open(mount, this.code, {
+        label: `셀 ${this.id}의 코드`,
+        changed: (code) => this.#changed(code),
+        run: () => this.lab.run(this),
+        complete: (code, position) => this.lab.kernel.complete(code, position),
+      });
+    }
+    if (focus) this.editor.focus();
+  }
+
+  #changed(code) {
+    this.code = code;
+    if (code === this.original) localStorage.removeItem(this.key);
+    else localStorage.setItem(this.key, code);
+  }
+
+  reset() {
+    localStorage.removeItem(this.key);
+    this.code = this.original;
+    this.mount?.remove();
+    this.editor = this.mount = null;
+    this.host.classList.remove("live-edited");
+    this.back.hidden = true;
+    this.editing.focus();
+  }
+
+  say(text, kind = "") {
+    this.status.textContent = text;
+    this.status.dataset.kind = kind;
+  }
+
+  async execute() {
+    const begun = performance.now();
+    const output = new Output(this.place);
+    this.say("실행하고 있습니다");
+    this.place.setAttribute("aria-busy", "true");
+    const reply = await this.lab.kernel.execute(this.code, output.show);
+    output.finish();
+    this.place.removeAttribute("aria-busy");
+    const seconds = `${((performance.now() - begun) / 1000).toFixed(2)}초`;
+    const fine = reply.status === (this.fails ? "error" : "ok");
+    if (fine) this.#compare(output, seconds);
+    else this.say(`${RESULTS[reply.status] ?? "오류 없이 끝났습니다"} · ${seconds}`, "bad");
+    return fine;
+  }
+
+  #compare(output, seconds) {
+    const same = output.text.trimEnd() === this.stored.trimEnd();
+    if (same) return this.say(`저장된 출력과 같습니다 · ${seconds}`, "same");
+    output.mark(this.stored);
+    const again = this.repeated ? ". 다시 실행한 셀입니다" : "";
+    return this.say(`저장된 출력과 다릅니다 · ${seconds}${again}`, "other");
+  }
+}
+
+// A cell that the page does not show: it prepares those that it does show.
+export class Hidden {
+  constructor(lab, { id, source, fails }) {
+    Object.assign(this, { lab, id, fails, code: source });
+  }
+
+  async execute(output) {
+    const { status } = await this.lab.kernel.execute(this.code, output.show);
+    return status === (this.fails ? "error" : "ok");
+  }
+}

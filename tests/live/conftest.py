@@ -1,0 +1,89 @@
+"""A small built checkout, the live server on it, and a real Chromium that may run its cells."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from reader import Reader
+
+from handbook import paths
+from handbook.live.server import LiveServer
+from handbook.site import build
+from handbook.site.project import Project
+
+SMALL = paths.ROOT / "tests/site/fixtures/project"
+# The small checkout has few of the pages that the handbook's own navigation names.
+NAV = re.compile(r"^nav:\n(?:[ #].*\n)+", re.MULTILINE)
+ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def copy_project(target: Path) -> Project:
+    """The small project with the handbook's own configuration, theme and schema."""
+    shutil.copytree(SMALL, target, dirs_exist_ok=True)
+    shutil.copytree(paths.ROOT / "theme", target / "theme")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(paths.ROOT / name, target / name)
+    for name in ("coverage", "page", "terms"):
+        schema = Path(f"docs/_data/schema/{name}.schema.json")
+        shutil.copy(paths.ROOT / schema, target / schema)
+    project = Project(target)
+    pages = "".join(f"  - {page}\n" for page in [*project.pages(), "labs/*"])
+    whole = (paths.ROOT / "mkdocs.yml").read_text("utf-8")
+    project.config.write_text(NAV.sub(f"nav:\n{pages}", whole), "utf-8")
+    return project
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A built checkout that no test may change."""
+    project = copy_project(tmp_path_factory.mktemp("live") / "checkout")
+    build.build(project)
+    return project
+
+
+def serve(project: Project) -> LiveServer:
+    """The live server on any port, answering."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        server = LiveServer(project, sock)
+    server.start()
+    server.wait()
+    return server
+
+
+@pytest.fixture(scope="module")
+def live(built: Project) -> Iterator[LiveServer]:
+    """A server for the tests of one module; its kernels are shared, too."""
+    server = serve(built)
+    yield server
+    server.close()
+
+
+# For one module at a time: while it lives, no other event loop can run in this process's thread.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The machine's own Chromium."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("no Chromium: install it (`make browser`) or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def reader(browser: Browser, live: LiveServer) -> Iterator[Reader]:
+    """Somebody who opened the printed address."""
+    somebody = Reader(browser, live)
+    somebody.greet()
+    yield somebody
+    somebody.leave()
