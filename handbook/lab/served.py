@@ -23,6 +23,11 @@ class Served:
     database: Database
     process: Child
 
+    @property
+    def port(self) -> int:
+        """Of `url`."""
+        return int(self.url.rpartition(":")[2])
+
 
 def free_port() -> int:
     """A port of 127.0.0.1 on which nobody listens now."""

@@ -15,6 +15,7 @@ from handbook.lab import database, runs
 from handbook.lab.child import Child, Legend
 from handbook.lab.database import Database, Params
 from handbook.lab.kafka import Record, Topics
+from handbook.lab.proxy import Proxy
 from handbook.lab.served import Served, free_port
 from handbook.lab.trace import Trace
 from handbook.stack import Stack
@@ -41,6 +42,7 @@ class Workspace:
         self._topics = Topics(stack, f"lab.{self._run.id}.{name}.")
         self._aliases: dict[str, str] = {}
         self._children: list[Child] = []
+        self._proxies = contextlib.ExitStack()
         self._closed = False
 
     @classmethod
@@ -180,6 +182,10 @@ class Workspace:
         process.wait_for(ready)
         return Served(f"http://127.0.0.1:{port}", database, process)
 
+    def proxy(self, served: Served) -> Proxy:
+        """A proxy before a service, until the workspace is closed."""
+        return self._proxies.enter_context(Proxy(served.port))
+
     def close(self) -> None:
         """Kill the children and remove database, roles and topics. A second call does nothing."""
         if self._closed:
@@ -187,6 +193,7 @@ class Workspace:
         self._closed = True
         for child in self._children:
             child.kill()
+        self._proxies.close()
         for made in self._databases.values():
             made.close()
         try:
