@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,6 +36,8 @@ from snippets.services.problems import Ids, Problem, course_id
 COURSES = UUID("5a0ad4ef-7f6e-4bcb-9c0e-5f2a7f0a3c55")
 """Courses' ids are made of it and the intent's key: who repeats a creation repeats its id."""
 ALL, ONE = "/courses", "/courses/{course_id}"
+SOON = 0.1
+"""Seconds after which a second look is taken at what was left."""
 log = logging.getLogger("service")
 
 
@@ -170,18 +172,22 @@ class CourseService:
                 await asyncio.gather(tidying, return_exceptions=True)
 
     async def _tidy(self) -> None:
-        """At the start, when something was left, and once a lease."""
-        left, wait = self._means.sagas.left, self._settings.lease
+        """Often after the start and when something was left, for the dead hold their locks a while.
+
+        Then less and less often, down to once a lease.
+        """
+        left, wait = self._means.sagas.left, SOON
         while True:
             try:
                 await self._means.sagas.resume()
                 await creating.recover(self._means, older_than=self._lease)
-                wait = self._settings.lease
             except (Error, CallError) as error:
                 log.warning("tidying: %s: %s", type(error).__name__, error)
-                wait = min(1.0, self._settings.lease)
-            with suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(left.wait(), wait)
+                wait = SOON
+            except TimeoutError:
+                wait = min(2 * wait, self._settings.lease)
             left.clear()
             # --8<-- [end:beside]
 

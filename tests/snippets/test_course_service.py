@@ -351,6 +351,20 @@ async def test_course_is_whole_when_the_line_to_the_database_was_cut(
         assert found == complete(*ids)
 
 
+async def test_saga_ends_without_its_client_when_its_line_was_cut(
+    trio: Trio, http: httpx.AsyncClient
+) -> None:
+    """The service itself takes it up again, on a new line."""
+    with Scissors(trio.workspace.stack.postgres.port) as line:
+        service = another(trio, dsn=make_conninfo(trio.course.dsn, port=line.port))
+        await post(http, service, "first")  # opens the connection of the sagas' log
+        line.cut("reply", 14)  # in the middle
+        assert (await post(http, service, "key")).status_code == 500
+        assert trio.course.value("SELECT count(*) FROM saga") == 2
+        whole = complete(id_of("first"), id_of("key"))
+        await until(lambda: trio.verdict() == whole, what="the saga to end")
+
+
 async def cut_everywhere(
     http: httpx.AsyncClient,
     service: Service,

@@ -24,7 +24,7 @@ from snippets.errors import CallError, Rejected
 from snippets.idempotency import InFlight
 from snippets.naive import conflict_after_calls, rollback_is_enough
 from snippets.retry import Policy
-from snippets.services import creating, web
+from snippets.services import catalogue, creating, web
 from snippets.services.catalogue import Course, Outdated
 from snippets.services.creating import STYLES, Cancelled, StyleName, Unfinished
 from snippets.services.gateways import Participant
@@ -322,19 +322,32 @@ async def test_pending_course_is_undone_when_its_worker_died(world: World) -> No
     assert world.verdict() == NOTHING
 
 
-async def test_course_is_given_up_or_shown_when_both_happen_at_once(world: World) -> None:
-    """The worker was only slow: whoever changes the pending row first decides for both."""
+async def test_course_stays_given_up_when_its_worker_was_only_slow(world: World) -> None:
+    """Both calls succeed, too late: the course is not shown, and what was done is undone."""
 
-    async def recover(tools: Means) -> None:
+    def give_up(point: str) -> None:
+        if point == "creating.board_added":
+            world.course.execute(catalogue.GIVE_UP, [course().id])
+
+    async with equipped(world, at=give_up) as tools:
+        with pytest.raises(Unfinished, match="cancelling"):
+            await creating.commit_first(tools, course())
+        assert world.verdict()["open"] == []
         await creating.recover(tools, older_than=timedelta())
+    assert world.verdict() == NOTHING
 
-    async with equipped(world) as tools, equipped(world) as others:
-        for number in range(5):
-            create = creating.commit_first(tools, course(number))
-            await asyncio.gather(create, recover(others), return_exceptions=True)
-            await recover(others)
-        found = world.verdict()
-    assert found == complete(*found["open"])
+
+async def test_open_course_is_not_undone_when_a_second_worker_fails(world: World) -> None:
+    """The first has shown it meanwhile; the second one's calls get no reply."""
+
+    def show(point: str) -> None:
+        if point == "creating.manager_added":
+            world.course.execute(catalogue.SHOW, [course().id])
+            world.to_board.drop_replies(ATTEMPTS)
+
+    async with equipped(world, at=show) as tools:
+        assert (await creating.commit_first(tools, course())).state == "open"
+    assert world.verdict() == complete(course().id)
 
 
 # E16: "a rollback is enough"
