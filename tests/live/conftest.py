@@ -48,12 +48,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def serve(project: Project) -> LiveServer:
+def serve(project: Project, *, watched: bool = False) -> LiveServer:
     """The live server on any port, answering."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
-        server = LiveServer(project, sock)
+        server = LiveServer(project, sock, watched=watched)
     server.start()
     server.wait()
     return server

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from conftest import serve
 from playwright.sync_api import Browser
 from reader import Reader
 
 from handbook.live.server import LiveServer
+from handbook.site.project import Project
 
 pytestmark = pytest.mark.browser
 
@@ -169,3 +171,23 @@ def test_controls_fit_when_the_window_is_narrow(browser: Browser, live: LiveServ
     reader.run("e1-loses")
     assert reader.page.evaluate("document.documentElement.scrollWidth") <= 390
     reader.leave()
+
+
+def test_page_loads_itself_again_when_the_site_was_built_anew(
+    browser: Browser, built: Project
+) -> None:
+    """With `--watch`: a change shows without a key pressed, and the draft is still there."""
+    server = serve(built, watched=True)
+    reader = Reader(browser, server)
+    reader.greet()
+    reader.open(LAB)
+    reader.write("e1-keeps", "'내 코드'")
+    reader.page.evaluate("document.documentElement.dataset.old = ''")
+    reader.page.locator("html[data-watching]").wait_for()
+
+    server.tell()
+
+    reader.page.locator("html[data-live=ready]:not([data-old])").wait_for()
+    reader.cell("e1-keeps").locator(".cm-content", has_text="내 코드").wait_for()
+    reader.leave()
+    server.close()

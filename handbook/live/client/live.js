@@ -20,6 +20,13 @@ function shown() {
   return labs;
 }
 
+// The site was built anew: drafts and the kernel outlive a reload.
+function follow() {
+  const changes = new EventSource(`${BASE}changes`);
+  changes.onopen = () => { document.documentElement.dataset.watching = ""; };
+  changes.onmessage = () => location.reload();
+}
+
 async function begin() {
   const labs = shown();
   const how = document.querySelector(".lab-how");
@@ -28,7 +35,7 @@ async function begin() {
     if (how) how.textContent = "셀을 실행하려면 터미널에 나온 주소로 여십시오.";
     return;
   }
-  if (hello.watched) new EventSource(`${BASE}changes`).onmessage = () => location.reload();
+  if (hello.watched) follow();
   if (!labs.size) return;
   how?.remove();
   const bar = new Bar();
