@@ -16,7 +16,11 @@ from snippets.checkpoint import Checkpoint, nothing
 from snippets.halls import Occupied, Period
 
 # --8<-- [start:look]
-LOOK = "SELECT course_id FROM hall_booking WHERE hall = %s AND during && %s FOR UPDATE"
+# Locks the rows that it returns, and no others.
+LOOK = """
+SELECT course_id FROM hall_booking WHERE hall = %s AND during && %s
+FOR UPDATE
+"""
 # --8<-- [end:look]
 INSERT = "INSERT INTO hall_booking (hall, during, course_id) VALUES (%s, %s, %s)"
 
