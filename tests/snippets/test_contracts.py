@@ -286,15 +286,16 @@ async def test_nothing_is_lost_when_both_write_during_migration(
                 written += 1
         return written
 
-    old = asyncio.create_task(writer(OLD, "old"))
-    await until(lambda: workspace.value(count, ["old-"]), what="old code to write")
-    await apply(conn, _1_expand=EXPAND)
-    await backfill(conn, batch=7)
-    await apply(conn, _2_require=REQUIRE, _3_validate=VALIDATE)
-    new = asyncio.create_task(writer(NEW, "new"))
-    await until(lambda: workspace.value(count, ["new-"]), what="new code to write")
-    stop.set()
-    written = {"old-": await old, "new-": await new}
+    async with asyncio.TaskGroup() as writing:
+        old = writing.create_task(writer(OLD, "old"))
+        await until(lambda: workspace.value(count, ["old-"]), what="old code to write")
+        await apply(conn, _1_expand=EXPAND)
+        await backfill(conn, batch=7)
+        await apply(conn, _2_require=REQUIRE, _3_validate=VALIDATE)
+        new = writing.create_task(writer(NEW, "new"))
+        await until(lambda: workspace.value(count, ["new-"]), what="new code to write")
+        stop.set()
+    written = {"old-": old.result(), "new-": new.result()}
     differing = "SELECT count(*) FROM course WHERE manager IS DISTINCT FROM manager_name"
     assert workspace.value(differing) == 0
     assert {name: workspace.value(count, [name]) for name in written} == written

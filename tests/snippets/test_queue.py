@@ -92,7 +92,9 @@ async def drain(step: Step, workers: Sequence[AsyncConnection], handle: Handle) 
         while await step(conn, handle):
             pass
 
-    await asyncio.gather(*map(one, workers))
+    async with asyncio.TaskGroup() as working:
+        for conn in workers:
+            working.create_task(one(conn))
 
 
 async def test_unlocked_queue_does_one_job_eight_times(
@@ -151,11 +153,12 @@ async def test_workers_wait_when_locked_rows_are_not_skipped(
             await go.wait()
             await conn.execute(queue.DONE, (job.id,))
 
-    working = [asyncio.create_task(one(conn)) for conn in workers]
-    await until(lambda: office.value(WAITING) == WORKERS - 1, what="seven workers to wait")
-    assert taken == [1]
-    go.set()
-    await asyncio.gather(*working)
+    async with asyncio.TaskGroup() as working:
+        for conn in workers:
+            working.create_task(one(conn))
+        await until(lambda: office.value(WAITING) == WORKERS - 1, what="seven workers to wait")
+        assert taken == [1]
+        go.set()
     assert taken == list(range(1, WORKERS + 1))
 
 
@@ -232,10 +235,10 @@ async def test_job_is_gone_when_its_transaction_rolls_back(office: Workspace) ->
 async def test_worker_finds_a_job_that_came_while_it_was_idle(office: Workspace) -> None:
     """It looks again by itself, and ends when it is told to."""
     stop = asyncio.Event()
-    async with await office.aconnect() as conn, await office.aconnect() as other:
-        working = asyncio.create_task(queue.work(conn, certify, stop, poll=0.01))
-        await queue.put(other, "certify", {"member": "김멤버"})
+    async with await office.aconnect() as conn, asyncio.TaskGroup() as working:
+        working.create_task(queue.work(conn, certify, stop, poll=0.01))
+        async with await office.aconnect() as other:
+            await queue.put(other, "certify", {"member": "김멤버"})
         await until(lambda: office.value(LEFT) == 0, what="the job to be done")
         stop.set()
-        await asyncio.wait_for(working, 10)
     assert office.fetch(RUNS) == [(1, 1)]
