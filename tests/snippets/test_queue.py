@@ -156,6 +156,7 @@ async def test_workers_wait_when_locked_rows_are_not_skipped(
     async with asyncio.TaskGroup() as working:
         for conn in workers:
             working.create_task(one(conn))
+        await until(lambda: taken, what="one worker to have a job")
         await until(lambda: office.value(WAITING) == WORKERS - 1, what="seven workers to wait")
         assert taken == [1]
         go.set()
