@@ -52,11 +52,13 @@ ALTER TABLE seats
     ADD COLUMN IF NOT EXISTS pending_until timestamptz  -- when it should have ended
 """
 # --8<-- [end:table]
+# --8<-- [start:acquire_sql]
 # Locks the row until the transaction ends; what others see after that is the flag.
 ACQUIRE = """
 UPDATE seats SET pending_by = %(owner)s, pending_until = %(until)s, version = version + 1
 WHERE course_id = %(course_id)s AND (pending_by IS NULL OR pending_by = %(owner)s)
 """
+# --8<-- [end:acquire_sql]
 RELEASE = """
 UPDATE seats SET pending_by = NULL, pending_until = NULL, version = version + 1
 WHERE course_id = %s AND pending_by = %s
