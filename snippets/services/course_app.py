@@ -212,3 +212,14 @@ async def main(
 ) -> None:
     """The process: serve on 127.0.0.1 until `stop`; `settings` as in `Settings`."""
     await web.run(app(dsn, Settings(**settings), at=at), port, stop=stop, at=at)
+
+
+async def resume_stuck(dsn: str, settings: dict[str, Any]) -> dict[str, str]:
+    """What people run when they have removed the cause: ends the sagas in `manual_queue`, by id."""
+    wanted = Settings(**settings)
+    async with (
+        web.database(dsn) as pool,
+        means(dsn, pool, wanted.member, wanted.board, policy=Policy(wanted.attempts)) as made,
+    ):
+        ended = await made.sagas.resume(stuck=True)
+    return {str(saga_id): outcome.value for saga_id, outcome in ended.items()}

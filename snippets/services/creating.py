@@ -102,8 +102,11 @@ async def commit_first(means: Means, course: Course, *, keep: Keep = nothing_els
     """Commit first, then call: the pending course says what may have to be undone."""
     async with means.pool.connection() as conn:
         await catalogue.add(conn, replace(course, style="commit-first"))
+        begun = await _same(conn, course)
     means.at("creating.committed")  # from here on neither connection nor lock
     try:
+        if begun.state == "cancelling":
+            raise Cancelled(f"course {course.id} was given up")
         await _call_both(means, course)
     except CallError as error:
         if await undo(means, course.id):

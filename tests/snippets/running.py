@@ -14,7 +14,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
@@ -72,37 +72,22 @@ def start(
 
 
 class Scissors(Proxy):
-    """Cuts a line once: the given piece, counted from now, does not come to the other side."""
+    """Cuts the line once, at a piece of the replies that was chosen before."""
 
-    _where: Literal["request", "reply"] = "request"
     _pieces_left = 0
 
-    def cut(self, where: Literal["request", "reply"], piece: int) -> None:
-        """From the client's side or the server's."""
-        self._where, self._pieces_left = where, piece
-
-    def _due(self, where: str) -> bool:
-        if where != self._where or self._pieces_left == 0:
-            return False
-        self._pieces_left -= 1
-        self.faults += self._pieces_left == 0
-        return self._pieces_left == 0
-
-    async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        await self._cut_or_pass("request", source, sink)
+    def cut(self, piece: int) -> None:
+        """The given piece, counted from now, does not arrive, nor anything after it; 0: all do."""
+        self._pieces_left = piece
 
     async def _replies(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        await self._cut_or_pass("reply", source, sink)
-
-    async def _cut_or_pass(
-        self, where: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter
-    ) -> None:
         while piece := await source.read(65536):
-            if self._due(where):
-                break
+            if self._pieces_left == 1:
+                self._pieces_left, self.faults = 0, self.faults + 1
+                return
+            self._pieces_left = max(0, self._pieces_left - 1)
             sink.write(piece)
             await sink.drain()
-        sink.transport.abort()
 
 
 class Fleet:

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid5
 
 import httpx
@@ -23,7 +23,7 @@ from running import NOTHING, Scissors, Service, Trio, complete, post, start
 
 from handbook.lab import until
 from snippets.correlation import HTTP_HEADER
-from snippets.services.course_app import COURSES
+from snippets.services.course_app import COURSES, resume_stuck
 from snippets.services.creating import STYLES, StyleName
 
 pytestmark = pytest.mark.stack
@@ -227,6 +227,52 @@ async def test_work_goes_on_when_its_request_has_timed_out(
     assert again.status_code == 201
 
 
+async def test_key_is_free_again_when_its_work_was_cut_off(
+    trio: Trio, http: httpx.AsyncClient
+) -> None:
+    """Work has half the lease: whoever comes after it finds nobody at work."""
+    service = another(trio, lease=1.0)
+    with term_locked(trio) as lock:
+        reply = await post(http, service, "key", "long-transaction", term=TERM)
+        lock.rollback()
+    assert reply.status_code == 504
+    assert trio.course.value("SELECT count(*) FROM idempotency_key") == 0
+    again = await insist(http, service, "key", "long-transaction", term=TERM)
+    assert again.status_code == 201
+    assert trio.verdict() == complete(id_of("key"))
+
+
+@pytest.mark.parametrize(
+    ("style", "status"), [("long-transaction", 201), ("version-check", 201), ("commit-first", 424)]
+)
+async def test_repeat_ends_what_was_left_when_a_service_was_down(
+    trio: Trio, http: httpx.AsyncClient, style: StyleName, status: int
+) -> None:
+    """502: not whole, not undone. The same key goes on; what was committed first is taken back."""
+    trio.to_board.refuse()
+    reply = await trio.post(http, "key", style)
+    assert (reply.status_code, reply.json()["again"]) == (502, "same key")
+    assert trio.verdict()["managers"] == [id_of("key")]
+    trio.to_board.heal()
+    assert (await trio.post(http, "key", style)).status_code == status
+    assert trio.verdict() == (complete(id_of("key")) if status == 201 else NOTHING)
+
+
+async def test_stuck_saga_is_ended_when_people_have_removed_the_cause(
+    trio: Trio, http: httpx.AsyncClient
+) -> None:
+    """It waits in the queue, and a repeat changes nothing; resumed, it comes to its end."""
+    trio.to_board.refuse()
+    for _ in range(2):
+        assert (await trio.post(http, "key")).status_code == 502
+    assert trio.course.fetch("SELECT step FROM manual_queue") == [("board",)]
+    trio.to_board.heal()
+    settings = {**trio.urls, "attempts": 2}
+    assert await resume_stuck(trio.course.dsn, settings) == {id_of("key"): "compensated"}
+    assert (await trio.post(http, "key")).status_code == 424
+    assert trio.verdict() == NOTHING
+
+
 # Bad input
 
 GOOD = {"title": "과정", "manager": "김담당"}
@@ -334,21 +380,33 @@ async def test_creation_ends_without_its_client_when_the_service_starts_again(
 async def test_course_is_whole_when_the_line_to_the_database_was_cut(
     trio: Trio, http: httpx.AsyncClient, style: StyleName
 ) -> None:
-    """At every piece of every conversation, sent or received: a problem, then a whole course."""
+    """Each statement in turn is done, and its reply lost: a problem, then a whole course."""
     with Scissors(trio.workspace.stack.postgres.port) as line:
         service = another(trio, dsn=make_conninfo(trio.course.dsn, port=line.port))
-        keys = [
-            key
-            for where in ("request", "reply")
-            async for key in cut_everywhere(http, service, line, where, style)
-        ]
-    assert line.faults > 10
+        keys = [key async for key in cut_at_each_reply(http, service, line, style)]
+    assert line.faults == len(keys) - 1 > 5
     ids = sorted(map(id_of, keys))
-    found = trio.verdict()
-    if style == "events":
-        assert found == {**NOTHING, "pending": ids}
-    else:
-        assert found == complete(*ids)
+    whole = {**NOTHING, "pending": ids} if style == "events" else complete(*ids)
+    assert trio.verdict() == whole
+
+
+async def cut_at_each_reply(
+    http: httpx.AsyncClient, service: Service, line: Scissors, style: StyleName
+) -> AsyncIterator[str]:
+    """Cut at the first reply, then at the second, … until a creation needs no more; the keys."""
+    for piece in itertools.count(1):
+        key, before = f"{style}-{piece}", line.faults
+        line.cut(piece)
+        reply = await post(http, service, key, style)
+        line.cut(0)
+        yield key
+        if line.faults == before:
+            return
+        if reply.is_error:
+            assert reply.status_code in {500, 502, 503}
+            assert reply.headers["content-type"] == PROBLEM
+            assert "Traceback" not in reply.text
+            await insist(http, service, key, style)
 
 
 async def test_saga_ends_without_its_client_when_its_line_was_cut(
@@ -358,34 +416,11 @@ async def test_saga_ends_without_its_client_when_its_line_was_cut(
     with Scissors(trio.workspace.stack.postgres.port) as line:
         service = another(trio, dsn=make_conninfo(trio.course.dsn, port=line.port))
         await post(http, service, "first")  # opens the connection of the sagas' log
-        line.cut("reply", 14)  # in the middle
+        line.cut(14)  # in the middle
         assert (await post(http, service, "key")).status_code == 500
         assert trio.course.value("SELECT count(*) FROM saga") == 2
         whole = complete(id_of("first"), id_of("key"))
         await until(lambda: trio.verdict() == whole, what="the saga to end")
-
-
-async def cut_everywhere(
-    http: httpx.AsyncClient,
-    service: Service,
-    line: Scissors,
-    where: Literal["request", "reply"],
-    style: StyleName,
-) -> AsyncIterator[str]:
-    """Cut the first piece, then the second, … until a creation needs no more; the keys."""
-    for piece in itertools.count(1):
-        key, before = f"{style}-{where}-{piece}", line.faults
-        line.cut(where, piece)
-        reply = await post(http, service, key, style)
-        line.cut(where, 0)
-        yield key
-        if reply.is_error:
-            assert reply.status_code in {500, 502, 503}
-            assert reply.headers["content-type"] == PROBLEM
-            assert "Traceback" not in reply.text
-            await insist(http, service, key, style)
-        if line.faults == before:
-            return
 
 
 # Beside the requests
