@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from handbook.commands import doctor, labs, new, site, stack
+from handbook.commands import doctor, exercise, labs, new, site, stack
 from handbook.errors import HandbookError
 
 
@@ -22,8 +22,9 @@ def cli(context: click.Context, verbose: bool) -> None:
     context.obj = {"verbose": verbose}
 
 
-for command in (*stack.COMMANDS, *doctor.COMMANDS, *labs.COMMANDS, *site.COMMANDS, *new.COMMANDS):
-    cli.add_command(command)
+for group in (stack, doctor, labs, exercise, site, new):
+    for command in group.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from handbook.lab.child import Child
 from handbook.lab.crowd import Meeting, Tally, all_at_once
 from handbook.lab.database import Database
+from handbook.lab.exercise import exercise
 from handbook.lab.kafka import Record
 from handbook.lab.lab import Lab
 from handbook.lab.own_postgres import OwnPostgres
@@ -31,6 +32,7 @@ __all__ = [
     "Wire",
     "Workspace",
     "all_at_once",
+    "exercise",
     "until",
     "wait_until",
 ]

@@ -22,6 +22,7 @@ def cells(name: str, folder: Path) -> list[dict[str, Any]]:
             "source": cell.source,
             "output": text(cell.outputs),
             "fails": "raises-exception" in cell.tags,
+            "judges": "exercise-check" in cell.tags,
         }
         for cell in store.load(name, folder).cells
         if cell.kind == "code"

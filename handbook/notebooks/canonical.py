@@ -13,6 +13,8 @@ METADATA = {
 }
 # Cell metadata: the digest of the source that the stored outputs come from.
 EXECUTED = "executed"
+# Tag of a cell that the reader edits; its metadata keep the source that was published.
+EXERCISE = "exercise"
 
 
 def digest(source: str) -> str:
@@ -69,6 +71,9 @@ def _metadata(raw: dict[str, Any]) -> dict[str, Any]:
         kept["tags"] = sorted(known["tags"])
     if EXECUTED in known and raw.get("cell_type") == "code":
         kept[EXECUTED] = known[EXECUTED]
+    if EXERCISE in known.get("tags", ()):
+        published = known.get("handbook", {}).get(EXERCISE, {}).get("original", raw["source"])
+        kept["handbook"] = {EXERCISE: {"original": _lines(published)}}
     return kept
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from handbook import paths
-from handbook.notebooks import canonical
+from handbook.lab.exercise import UNSOLVED
+from handbook.notebooks import canonical, exercises
 
 MAX_LINES = 14
 NAME = re.compile(r"[a-z][a-z0-9-]*")
@@ -56,7 +57,7 @@ def check(lab: str, text: str) -> list[Finding]:
         problem = f"is no valid notebook of format 4.5 ({error})"
         return [Finding(lab, "", problem, "restore the file from git")]
     cells = [_Cell(cell) for cell in raw["cells"]]
-    found = [*_ids(cells), *_order(lab, cells), *_frame(lab, cells)]
+    found = [*_ids(cells), *_order(lab, cells), *_frame(lab, cells), *_exercises(lab, cells)]
     for cell in cells:
         if cell.is_code:
             found += [*_source(cell), *_outputs(lab, cell)]
@@ -133,6 +134,26 @@ def _frame(lab: str, cells: list[_Cell]) -> Iterator[_Raw]:
         yield where, "the first code cell does not open the lab", f'write lab = Lab("{lab}")'
     if code and not _closes(code[-1].source):
         yield code[-1].id, "the last code cell does not close the lab", "write lab.close()"
+
+
+def _exercises(lab: str, cells: list[_Cell]) -> Iterator[_Raw]:
+    """A lab is published with its exercises unsolved, and every exercise has a check below it."""
+    waiting = ""
+    for cell in cells:
+        tags = cell.metadata.get("tags", ())
+        if exercises.EDITED in tags:
+            waiting = cell.id
+            raw = {"source": cell.source, "metadata": cell.metadata}
+            if cell.source != exercises.original(raw):
+                remedy = f"`handbook exercise reset {lab}`; to publish it, delete its `original`"
+                yield cell.id, "the exercise is not as it was published", remedy
+        elif exercises.CHECK in tags:
+            waiting = ""
+            if shown_text(cell.outputs) != UNSOLVED:
+                remedy = "end it with `exercise(check)`, whose assertion fails before it is solved"
+                yield cell.id, f"a check of an exercise shows anything but {UNSOLVED!r}", remedy
+    if waiting:
+        yield waiting, "no check follows the exercise", f"tag the next cell {exercises.CHECK}"
 
 
 def _opens(source: str, lab: str) -> bool:

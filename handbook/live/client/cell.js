@@ -3,6 +3,8 @@
 import { button, element } from "./api.js";
 import { Output } from "./output.js";
 
+// What the check of an exercise prints.
+const SOLVED = "풀었습니다";
 const RESULTS = {
   error: "오류로 끝났습니다",
   aborted: "실행하지 않았습니다",
@@ -11,8 +13,8 @@ const RESULTS = {
 };
 
 export class Cell {
-  constructor(host, lab, { id, source, output, fails }) {
-    Object.assign(this, { host, lab, id, fails, stored: output, original: source, code: source });
+  constructor(host, lab, { id, source, output, fails, judges }) {
+    Object.assign(this, { host, lab, id, fails, judges, stored: output, original: source, code: source });
     this.key = `live:${lab.name}:${id}`;
     this.#build();
     const draft = localStorage.getItem(this.key);
@@ -107,6 +109,8 @@ export class Cell {
 
   #compare(output, seconds) {
     const same = output.text.trimEnd() === this.stored.trimEnd();
+    if (this.judges && output.text.trim() === SOLVED) return this.say(`${SOLVED} · ${seconds}`, "same");
+    if (same && this.judges) return this.say(`${output.text.trim()} · ${seconds}`, "other");
     if (same) return this.say(`저장된 출력과 같습니다 · ${seconds}`, "same");
     output.mark(this.stored);
     const again = this.repeated ? ". 다시 실행한 셀입니다" : "";
