@@ -163,7 +163,7 @@ async def test_failing_compensation_is_repeated_then_left_to_people(world: World
     assert world.course.value("SELECT count(*) FROM manual_queue") == 0
 
 
-async def test_compensation_succeeds_when_it_fails_less_often_than_the_policy_allows(
+async def test_compensation_is_repeated_when_its_reply_is_lost(
     world: World,
 ) -> None:
     """A transient fault costs a repeat, nothing else."""
