@@ -112,16 +112,16 @@ def test_reader_breaks_the_stack_when_a_cell_runs(home: Path, reader: Reader) ->
     reader.write("setup", start)
     reader.press("setup", "실행")
     panel = reader.page.locator(".live-panel")
-    panel.locator("summary", has_text="PostgreSQL 켜짐 · Kafka 꺼짐").click()
+    panel.locator(".live-summary", has_text="PostgreSQL 켜짐 · Kafka 꺼짐").click()
 
     press(panel, "signal 죽이기")
     reader.cell("setup").locator(".live-status[data-kind='other']").wait_for()
     assert reader.output("setup") == "-9"
     press(panel, "PostgreSQL 죽이기")
-    panel.locator("summary", has_text="PostgreSQL 꺼짐").wait_for()
+    panel.locator(".live-summary", has_text="PostgreSQL 꺼짐").wait_for()
     assert states()["PostgreSQL"] == "stopped"
     press(panel, "PostgreSQL 켜기")
-    panel.locator("summary", has_text="PostgreSQL 켜짐").wait_for()
+    panel.locator(".live-summary", has_text="PostgreSQL 켜짐").wait_for()
 
     assert states()["PostgreSQL"] == "running"
     assert panel.get_by_role("button", name="signal 죽이기").count() == 0

@@ -27,10 +27,10 @@ export class Bar {
     this.state = element("span", { className: "live-status", role: "status", textContent: "커널 꺼짐" });
     this.stop = button("멈추기", () => this.#current?.stop());
     this.again = button("커널 다시 시작", () => this.#current?.restart());
-    this.summary = element("summary", { textContent: "서버" });
-    this.stack = element("details", { className: "live-stack" }, this.summary, this.#servers, this.#said);
-    this.stack.addEventListener("toggle", () => this.#look());
-    this.element = element("div", { className: "live-panel" }, this.state, this.stop, this.again, this.stack);
+    this.summary = button("서버", () => this.#toggle(), "live-summary");
+    this.summary.setAttribute("aria-expanded", "false");
+    this.stack = element("div", { className: "live-stack", hidden: true }, this.#servers, this.#said);
+    this.element = element("div", { className: "live-panel" }, this.state, this.stop, this.again, this.summary, this.stack);
     this.element.setAttribute("role", "region");
     this.element.setAttribute("aria-label", "커널과 서버");
   }
@@ -47,6 +47,12 @@ export class Bar {
     this.state.dataset.state = state;
   };
 
+  #toggle() {
+    this.stack.hidden = !this.stack.hidden;
+    this.summary.setAttribute("aria-expanded", String(!this.stack.hidden));
+    this.#look();
+  }
+
   // How the servers are; again soon while the reader looks at them or a cell runs.
   async #look() {
     clearTimeout(this.#timer);
@@ -57,7 +63,7 @@ export class Bar {
         this.summary.textContent = "서버에 닿지 못했습니다";
       }
     }
-    const often = this.stack.open || this.state.dataset.state === "busy";
+    const often = !this.stack.hidden || this.state.dataset.state === "busy";
     this.#timer = setTimeout(() => this.#look(), often ? LOOK_EVERY : LOOK_SELDOM);
   }
 

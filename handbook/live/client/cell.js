@@ -103,7 +103,7 @@ export class Cell {
     const seconds = `${((performance.now() - begun) / 1000).toFixed(2)}초`;
     const fine = reply.status === (this.fails ? "error" : "ok");
     if (fine) this.#compare(output, seconds);
-    else this.say(`${RESULTS[reply.status] ?? "오류 없이 끝났습니다"} · ${seconds}`, "bad");
+    else this.say(`${RESULTS[reply.status] ?? "오류 없이 끝났습니다"} · ${seconds}${this.#again()}`, "bad");
     return fine;
   }
 
@@ -113,8 +113,12 @@ export class Cell {
     if (same && this.judges) return this.say(`${output.text.trim()} · ${seconds}`, "other");
     if (same) return this.say(`저장된 출력과 같습니다 · ${seconds}`, "same");
     output.mark(this.stored);
-    const again = this.repeated ? ". 다시 실행한 셀입니다" : "";
-    return this.say(`저장된 출력과 다릅니다 · ${seconds}${again}`, "other");
+    return this.say(`저장된 출력과 다릅니다 · ${seconds}${this.#again()}`, "other");
+  }
+
+  // A lab's cells are made to run once, in order.
+  #again() {
+    return this.repeated ? " · 다시 실행한 셀입니다. «여기까지 실행»은 처음부터 다시 합니다" : "";
   }
 }
 
