@@ -42,11 +42,19 @@ def _checked(project: Project, schema: str, name: str) -> dict[str, Any]:
     file = project.data / name
     if not file.resolve().is_relative_to(project.data.resolve()) or not file.is_file():
         raise UsageError(f"docs/_data/{name} does not exist", _closest(project, name))
+    written = file.stat()
+    rules = project.data / "schema" / f"{schema}.schema.json"
+    return dict(_read(file, (written.st_mtime_ns, written.st_size), rules, name))
+
+
+# Gates, coverage and pages ask for the same file, and checking it costs more than drawing it.
+@lru_cache(maxsize=1024)
+def _read(file: Path, _written: tuple[int, int], rules: Path, name: str) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text("utf-8"))
     except ValueError as error:
         raise CheckFailedError(f"docs/_data/{name} is no JSON: {error}", REGENERATE) from error
-    if fault := schemas.fault(data, _schema(project.data / "schema" / f"{schema}.schema.json")):
+    if fault := schemas.fault(data, _schema(rules)):
         raise CheckFailedError(f"docs/_data/{name} does not fit its schema at {fault}", REGENERATE)
     _honest(name, data)
     return dict(data)
