@@ -34,13 +34,16 @@ from psycopg_pool import PoolTimeout
 from snippets.errors import InDoubt
 from snippets.pool import Conflict, Watch, What
 
-Outcome = Literal["ok", "commit", "rollback", "conflict", "timeout", "waiting"]
+Outcome = Literal["ok", "commit", "rollback", "conflict", "timeout", "waiting", "starved"]
 LATE = (InDoubt, PoolTimeout, LockNotAvailable, QueryCanceled)
 
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when a request held something, or waited for it; milliseconds."""
+    """From when to when a request held something, or waited for it; milliseconds.
+
+    `waiting` got it in the end, `starved` never did; all others held it.
+    """
 
     who: str
     what: What
@@ -75,7 +78,7 @@ class Recorder:
         try:
             yield
         except BaseException as error:
-            outcome = _failure(error)
+            outcome = _failure(error, waiting=waiting)
             raise
         finally:
             until = self._now()
@@ -102,7 +105,9 @@ def _success(what: What, *, waiting: bool) -> Outcome:
     return "ok" if what == "remote" else "commit"
 
 
-def _failure(error: BaseException) -> Outcome:
+def _failure(error: BaseException, *, waiting: bool) -> Outcome:
     if isinstance(error, Conflict):
         return "conflict"
-    return "timeout" if isinstance(error, LATE) else "rollback"
+    if isinstance(error, LATE):
+        return "starved" if waiting else "timeout"
+    return "rollback"

@@ -24,8 +24,11 @@ OUTCOMES = {
     "conflict": ("충돌", "abort"),
     "timeout": ("시간 초과", "crash"),
     "waiting": ("대기", "block"),
+    "starved": ("얻지 못함", "crash"),
 }
+NOT_HELD = {"waiting", "starved"}
 COLOURS = {"ok": "", "commit": "", "waiting": "fig-wait"}
+PRODUCTS = {"postgres": "PostgreSQL", "kafka": "Kafka", "python": "Python", "machine": ""}
 TITLE, ROW, BAR, AFTER = 30.0, 46.0, 14.0, 14.0
 TICKS = 4
 
@@ -39,13 +42,18 @@ def faults(data: dict[str, Any]) -> Iterator[str]:
             where = f"strips/{number}/spans/{place}"
             if span["to_ms"] < span["from_ms"]:
                 yield f"{where}: ends at {span['to_ms']} ms, before it begins"
-            elif span["what"] == "rowlock" and not _covered(span, strip["spans"]):
+            elif _is_held_lock(span) and not _covered(span, strip["spans"]):
                 yield f"{where}: no connection of `{span['who']}` is held as long as this row lock"
+
+
+def _is_held_lock(span: dict[str, Any]) -> bool:
+    return span["what"] == "rowlock" and span["outcome"] not in NOT_HELD
 
 
 def _covered(lock: dict[str, Any], spans: list[dict[str, Any]]) -> bool:
     return any(
         span["what"] == "conn"
+        and span["outcome"] not in NOT_HELD
         and span["who"] == lock["who"]
         and span["from_ms"] <= lock["from_ms"]
         and lock["to_ms"] <= span["to_ms"]
@@ -92,8 +100,9 @@ def _span(span: dict[str, Any], y: float, end: float, *, alone: bool) -> Iterato
     yield _text("100%", y + 14, f"{_range(span)} · {word}", f"fig-label fig-end {state}")
     yield element("rect", _box("0", "100%", top) | {"class": "fig-track"})
     box = _box(_share(span["from_ms"], end), _share(span["to_ms"] - span["from_ms"], end), top)
-    yield element("rect", box | {"class": f"fig-bar fig-bar--{span['what']}"})
-    if span["what"] == "rowlock":
+    look = "wait" if span["outcome"] in NOT_HELD else span["what"]
+    yield element("rect", box | {"class": f"fig-bar fig-bar--{look}"})
+    if look == "rowlock":
         yield _hatching(span, top, end)
     place = {"x": _share(span["to_ms"], end), "y": top + BAR / 2, "class": "fig-over"}
     mark = glyph(OUTCOMES[span["outcome"]][1], lane(""))
@@ -124,23 +133,28 @@ def _axis(longest: float) -> tuple[float, float]:
 
 
 def _legend(data: dict[str, Any]) -> ET.Element:
-    used = {span["what"] for strip in data["strips"] for span in strip["spans"]}
-    return element("ul", {"class": "fig-legend"}, *(_key(what) for what in WHAT if what in used))
+    spans = [span for strip in data["strips"] for span in strip["spans"]]
+    held = {span["what"] for span in spans if span["outcome"] not in NOT_HELD}
+    keys = [_key(what, name) for what, name in WHAT.items() if what in held]
+    if any(span["outcome"] in NOT_HELD for span in spans):
+        keys.append(_key("wait", "얻으려고 기다림"))
+    return element("ul", {"class": "fig-legend"}, *keys)
 
 
-def _key(what: str) -> ET.Element:
-    box = {"x": -10, "y": -6, "width": 20, "height": 12, "class": f"fig-bar fig-bar--{what}"}
+def _key(look: str, name: str) -> ET.Element:
+    box = {"x": -10, "y": -6, "width": 20, "height": 12, "class": f"fig-bar fig-bar--{look}"}
     shape = element("g", {}, element("rect", box))
-    if what == "rowlock":
+    if look == "rowlock":
         hatching = {"x1": -10, "x2": 10, "y1": 0, "y2": 0, "class": "fig-hatching"}
         shape.append(element("line", hatching))
-    return element("li", {}, markup.icon(shape, "fig-mark"), WHAT[what])
+    return element("li", {}, markup.icon(shape, "fig-mark"), name)
 
 
 def _measured(measured: dict[str, str]) -> ET.Element:
     """Times differ from machine to machine, so they never stand alone."""
-    versions = " · ".join(value for key, value in measured.items() if key != "date")
-    return element("p", {"class": "fig-measured"}, f"{measured['date']}에 측정: {versions}")
+    ran = [f"{PRODUCTS[key]} {measured[key]}".strip() for key in PRODUCTS if key in measured]
+    text = f"{measured['date']}에 측정: {' · '.join(ran)}"
+    return element("p", {"class": "fig-measured"}, text)
 
 
 def _table(data: dict[str, Any]) -> ET.Element:

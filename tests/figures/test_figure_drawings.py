@@ -129,12 +129,15 @@ def test_timeline_says_when_and_on_what_when_it_was_measured(sample: Sample, par
     assert "measured" in next(timeline.faults(data))
     data["measured"] = {
         "date": "2026-11-23",
-        "postgres": "PostgreSQL 18.4",
-        "python": "Python 3.11",
+        "python": "3.11.7",
+        "machine": "Linux x86_64, 2 cores",
+        "postgres": "18.4",
     }
     assert list(timeline.faults(data)) == []
     (said,) = parsed(timeline.render(data)).select(".fig-measured")
-    assert said.get_text() == "2026-11-23에 측정: PostgreSQL 18.4 · Python 3.11"
+    assert said.get_text() == (
+        "2026-11-23에 측정: PostgreSQL 18.4 · Python 3.11.7 · Linux x86_64, 2 cores"
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,22 @@ def test_timeline_is_red_when_a_lock_outlives_its_connection(
     assert list(timeline.faults(data)) == []
     data["strips"][0]["spans"][1].update(change)
     assert what in next(timeline.faults(data))
+
+
+@pytest.mark.parametrize(("outcome", "word"), [("waiting", "대기"), ("starved", "얻지 못함")])
+def test_timeline_shows_a_wait_as_what_is_not_held(
+    sample: Sample, parsed: Parse, outcome: str, word: str
+) -> None:
+    """Who waits for a connection holds none: another bar, named below, and no lock lives in it."""
+    data = sample("spans")
+    waits = data["strips"][-1]["spans"][-1]
+    waits["outcome"] = outcome
+    tree = parsed(timeline.render(data))
+    assert tree.select(".fig-bar")[-1]["class"] == ["fig-bar", "fig-bar--wait"]
+    assert tree.select(".fig-legend li")[-1].get_text() == "얻으려고 기다림"
+    assert word in tree.select("table tr")[-1].get_text()
+    data["strips"][-1]["spans"].append({**waits, "what": "rowlock", "outcome": "commit"})
+    assert "no connection of `요청 2`" in next(timeline.faults(data))
 
 
 # C: matrix and steps

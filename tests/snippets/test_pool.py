@@ -450,6 +450,24 @@ def test_spans_fit_the_schema_when_a_call_hangs(courses: Workspace) -> None:
     jsonschema.Draft202012Validator(schema).validate(recording)
 
 
+def test_spans_tell_who_got_no_connection(courses: Workspace) -> None:
+    """Who gave up waiting never held it, unlike the request whose call came to its time-out."""
+    recorder = Recorder()
+
+    with pool.database(courses.dsn, size=1, timeout=0.1) as single:
+        single.wait(30)
+        with (
+            single.connection(30),
+            pytest.raises(PoolTimeout),
+            pool.connection(single, recorder.watch("다른 조회")),
+        ):
+            pass
+
+    assert [(span.who, span.what, span.outcome) for span in recorder.spans] == [
+        ("다른 조회", "conn", "starved")
+    ]
+
+
 def test_pool_is_refused_when_it_has_no_connection() -> None:
     """Zero connections would serve nobody."""
     with pytest.raises(ValueError, match="max_size"):
