@@ -13,14 +13,14 @@ from typing import Any, Literal
 from uuid import UUID, uuid5
 
 import msgspec
-from psycopg import AsyncConnection, Error
+from psycopg import AsyncConnection
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
 from snippets.checkpoint import Checkpoint, nothing
 from snippets.course_creation import Status, UnknownCreation
-from snippets.errors import CallError, Rejected
+from snippets.errors import Rejected
 from snippets.idempotency import Reply, fingerprint, utc_now
 from snippets.retry import Policy
 from snippets.services import catalogue, creating, keyed, web
@@ -181,7 +181,8 @@ class CourseService:
             try:
                 await self._means.sagas.resume()
                 await creating.recover(self._means, older_than=self._lease)
-            except (Error, CallError) as error:
+                await self._keyed.forget()
+            except Exception as error:  # whatever it is: the next round is soon
                 log.warning("tidying: %s: %s", type(error).__name__, error)
             try:
                 await asyncio.wait_for(left.wait(), wait)

@@ -168,6 +168,11 @@ class Keyed:
         if not task.cancelled() and (error := task.exception()):
             log.warning("no reply: %s: %s", type(error).__name__, error)
 
+    async def forget(self) -> None:
+        """Delete the keys that have expired."""
+        async with self._pool.connection() as conn:
+            await idempotency.forget(conn, clock=self._clock)
+
     async def drain(self) -> None:
         """Wait until all work has come to its end."""
         while self._at_work:

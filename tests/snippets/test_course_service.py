@@ -210,6 +210,17 @@ async def test_course_is_not_doubled_when_a_clock_jumps(
     assert trio.verdict() == complete(id_of("key"))
 
 
+async def test_keys_are_forgotten_when_they_have_expired(
+    trio: Trio, http: httpx.AsyncClient
+) -> None:
+    """A day after the request its key is deleted; the course is not."""
+    await trio.post(http, "key")
+    another(trio, skew=86_400.0 + 60)
+    keys = "SELECT count(*) FROM idempotency_key"
+    await until(lambda: trio.course.value(keys) == 0, what="the key to be forgotten")
+    assert trio.verdict() == complete(id_of("key"))
+
+
 async def test_work_goes_on_when_its_request_has_timed_out(
     trio: Trio, http: httpx.AsyncClient
 ) -> None:
@@ -409,18 +420,23 @@ async def cut_at_each_reply(
             await insist(http, service, key, style)
 
 
-async def test_saga_ends_without_its_client_when_its_line_was_cut(
+END_SAGAS = """
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON database = pg_database.oid
+WHERE locktype = 'advisory' AND datname = current_database()
+"""
+
+
+async def test_saga_ends_without_its_client_when_its_session_was_terminated(
     trio: Trio, http: httpx.AsyncClient
 ) -> None:
-    """The service itself takes it up again, on a new line."""
-    with Scissors(trio.workspace.stack.postgres.port) as line:
-        service = another(trio, dsn=make_conninfo(trio.course.dsn, port=line.port))
-        await post(http, service, "first")  # opens the connection of the sagas' log
-        line.cut(14)  # in the middle
-        assert (await post(http, service, "key")).status_code == 500
-        assert trio.course.value("SELECT count(*) FROM saga") == 2
-        whole = complete(id_of("first"), id_of("key"))
-        await until(lambda: trio.verdict() == whole, what="the saga to end")
+    """While it waits for the board, the session of its log is ended; the service takes it up."""
+    trio.to_board.delay = 0.3
+    asking = asyncio.create_task(trio.post(http, "key"))
+    calling = "SELECT count(*) FROM saga_step WHERE (name, state) = ('board', 'started')"
+    await until(lambda: trio.course.value(calling) == 1, what="the saga to call the board")
+    trio.course.execute(END_SAGAS)
+    assert (await asking).status_code == 500
+    await until(lambda: trio.verdict() == complete(id_of("key")), what="the saga to end")
 
 
 # Beside the requests
