@@ -81,7 +81,10 @@ def retrying(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     rng: random.Random | None = None,
 ) -> AsyncRetrying:
-    """For coroutines. Call the result with a function and its arguments; raises the last error."""
+    """For coroutines. Call the result with a function and its arguments; raises the last error.
+
+    The function must be an `async def`: a lambda that returns a coroutine is not repeated.
+    """
     policy = policy or Policy()
     return AsyncRetrying(
         sleep=sleep,

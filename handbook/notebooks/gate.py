@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from handbook.lab.exercise import UNSOLVED
 from handbook.notebooks import canonical, exercises
 
 MAX_LINES = 14
+# Labs are checked in threads, and Python 3.11 may fail when two of them parse at once.
+_PARSING = threading.Lock()
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 RANDOM_NAME = re.compile(r"[0-9a-f]{8}")
 INVARIANT = re.compile(r"e\d+-")
@@ -169,9 +172,14 @@ def _closes(source: str) -> bool:
     return any(ast.unparse(call.func) == "lab.close" for call in _calls(source))
 
 
+def _parse(source: str) -> ast.Module:
+    with _PARSING:
+        return ast.parse(source)
+
+
 def _calls(source: str) -> list[ast.Call]:
     try:
-        return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        return [node for node in ast.walk(_parse(source)) if isinstance(node, ast.Call)]
     except SyntaxError:
         return []  # `_source` says so
 
@@ -182,7 +190,7 @@ def _source(cell: _Cell) -> Iterator[_Raw]:
         remedy = "move logic to snippets/ or split the cell"
         yield cell.id, f"has {lines} lines, the limit is {MAX_LINES}", remedy
     try:
-        ast.parse(cell.source)
+        _parse(cell.source)
     except SyntaxError as error:
         yield cell.id, f"is no plain Python ({error.msg})", "mend it; magics are not used in labs"
     marker = NBVAL_MARKER.search(cell.source)
