@@ -31,6 +31,7 @@ COLOURS = {"ok": "", "commit": "", "waiting": "fig-wait"}
 PRODUCTS = {"postgres": "PostgreSQL", "kafka": "Kafka", "python": "Python", "machine": ""}
 TITLE, ROW, BAR, AFTER = 30.0, 46.0, 14.0, 14.0
 TICKS = 4
+LEAST = 0.004  # of the width: what is shorter than a millisecond is still to be seen
 
 
 def faults(data: dict[str, Any]) -> Iterator[str]:
@@ -99,7 +100,8 @@ def _span(span: dict[str, Any], y: float, end: float, *, alone: bool) -> Iterato
     yield _text("0", y + 14, name, "fig-label")
     yield _text("100%", y + 14, f"{_range(span)} · {word}", f"fig-label fig-end {state}")
     yield element("rect", _box("0", "100%", top) | {"class": "fig-track"})
-    box = _box(_share(span["from_ms"], end), _share(span["to_ms"] - span["from_ms"], end), top)
+    held = max(span["to_ms"] - span["from_ms"], LEAST * end)
+    box = _box(_share(span["from_ms"], end), _share(held, end), top)
     look = "wait" if span["outcome"] in NOT_HELD else span["what"]
     yield element("rect", box | {"class": f"fig-bar fig-bar--{look}"})
     if look == "rowlock":

@@ -110,6 +110,20 @@ def test_timeline_draws_bars_to_scale(sample: Sample, parsed: Parse) -> None:
     assert bars[-1] == ("16.67%", "83.33%")
 
 
+def test_timeline_shows_a_bar_when_it_is_shorter_than_a_millisecond(
+    sample: Sample, parsed: Parse
+) -> None:
+    """What begins and ends in one millisecond was held, too."""
+    data = sample("spans")
+    data["strips"][2]["spans"][1].update(from_ms=60, to_ms=60)
+    (bar,) = [
+        bar
+        for bar in parsed(timeline.render(data)).select("rect.fig-bar--rowlock")
+        if bar["x"] == "2.00%"
+    ]
+    assert bar["width"] == "0.40%"
+
+
 @pytest.mark.parametrize(
     ("longest", "end", "step"),
     [(3000, 3000, 1000), (61, 80, 20), (7, 8, 2), (0, 1, 0.25), (1640, 2000, 500)],
