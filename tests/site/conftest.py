@@ -17,6 +17,7 @@ from handbook import paths
 from handbook.site import build, server
 from handbook.site.project import Project
 
+HEADING_WITHOUT_PAGES = re.compile(r"^  - [^:\n]+:\n(?!    )", re.MULTILINE)
 SMALL = Path(__file__).parent / "fixtures" / "project"
 
 
@@ -40,7 +41,7 @@ def configuration(docs: Path) -> str:
         for line in lines
         if not (found := page.match(line)) or (docs / found["page"]).is_file()
     ]
-    return "\n".join(kept) + "\n"
+    return HEADING_WITHOUT_PAGES.sub("", "\n".join(kept) + "\n")
 
 
 @pytest.fixture
