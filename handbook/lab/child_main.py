@@ -41,11 +41,11 @@ def main() -> None:
     for name in CLIENTS:
         _warm(name)
     signal.signal(signal.SIGCHLD, lambda *_: _report_ends())
-    later = iter(LATER)
+    later = list(LATER)
     with socket.socket(fileno=int(sys.argv[1])) as requests:
         while True:
-            while not select.select([requests], [], [], 0)[0] and (name := next(later, None)):
-                _warm(name)
+            while later and not select.select([requests], [], [], 0)[0]:
+                _warm(later.pop(0))
             _, files, _, _ = socket.recv_fds(requests, 1, FILES)
             if len(files) < FILES:
                 return  # the end of file: our lab is gone, and its children go by themselves

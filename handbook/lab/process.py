@@ -147,18 +147,19 @@ _starting = threading.Lock()
 def forker() -> Forker:
     """The one of this process, started with the first child."""
     with _starting:
-        return _forker()
+        return started()
 
 
 @functools.cache
-def _forker() -> Forker:
+def started() -> Forker:
+    """See `forker`, which is for threads."""
     return Forker()
 
 
 @atexit.register  # here, before any lab registers its own: the last is called first
 def _close_forker() -> None:
-    if _forker.cache_info().currsize:
-        _forker().close()
+    if started.cache_info().currsize:
+        started().close()
 
 
 def encode(value: Any) -> str:

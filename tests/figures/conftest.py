@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page, sync_playwright
+from recorded import data
 
 from handbook import paths
 from handbook.site import server
@@ -33,11 +34,6 @@ description: 그림과 예측 카드를 시험하는 페이지입니다. 시험�
 SMALL = paths.ROOT / "tests/site/fixtures/project"
 TERMS = shutil.ignore_patterns("terms.yml")
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-def data(name: str) -> Any:
-    """A data file of the handbook."""
-    return json.loads((paths.DATA / name).read_text("utf-8"))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from conftest import data
+from recorded import data
 
 from handbook import paths
 

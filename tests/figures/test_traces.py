@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import data
+from recorded import data
 
 from handbook import paths
 from handbook.figures import scene

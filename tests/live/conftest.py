@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from reader import Reader
+from serving import serve
 
 from handbook import paths
 from handbook.live.server import LiveServer
@@ -46,17 +46,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = copy_project(tmp_path_factory.mktemp("live") / "checkout")
     build.build(project)
     return project
-
-
-def serve(project: Project, *, watched: bool = False) -> LiveServer:
-    """The live server on any port, answering."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.listen()
-        server = LiveServer(project, sock, watched=watched)
-    server.start()
-    server.wait()
-    return server
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import json
 import re
 
 import pytest
-from conftest import serve
 from raw import Client, ends, frame
+from serving import serve
 
 from handbook.live import app
 from handbook.live.server import LiveServer

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import serve
 from playwright.sync_api import Browser
 from reader import Reader
+from serving import serve
 
 from handbook.live.server import LiveServer
 from handbook.site.project import Project

@@ -1,4 +1,4 @@
-"""Fonts, Mermaid and CodeMirror by lock: fetched once, kept by hash, a clear word when they cannot be had."""
+"""Fonts, Mermaid and CodeMirror by lock: fetched once, kept by hash, a clear word when missing."""
 
 from __future__ import annotations
 
