@@ -80,6 +80,8 @@ class Live(ServerApp):
     async def end(self) -> None:
         """End the kernels, then stop to answer."""
         await self._cleanup()
+        # Here, where its sockets live: collected in another thread it would complain.
+        self.kernel_manager.context.destroy(linger=0)
 
     def init_webapp(self) -> None:
         """Replace the catch-all by the site."""

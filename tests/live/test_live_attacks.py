@@ -94,7 +94,8 @@ def test_page_of_others_gets_nothing_when_it_tries(
 
     assert {what: result for what, result in got.items() if what not in IN_VAIN} == REFUSED
     assert len(raw.kernels()) == before
-    assert [frame.url for frame in evil.frames[1:]] == ["chrome-error://chromewebdata/"]
+    # Refused, or not even begun: never one of this server's pages.
+    assert {frame.url for frame in evil.frames[1:]} <= {"", "chrome-error://chromewebdata/"}
 
 
 def test_page_itself_cannot_start_a_kernel_when_it_does_not_show_the_value(reader: Reader) -> None:
