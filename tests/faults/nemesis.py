@@ -77,7 +77,7 @@ class Nemesis:
 
     def refuse(self) -> str:
         """Nobody listens for a moment."""
-        name = self.rng.choice(HTTP)
+        name = self._way()
         self.town.proxies[name].refuse()
         time.sleep(SHORT)
         self.town.proxies[name].heal()
@@ -100,7 +100,7 @@ class Nemesis:
 
     def _at_proxy(self, what: str) -> str | None:
         """Counts only when a reply came that could be lost."""
-        name = self.rng.choice(HTTP)
+        name = self._way()
         proxy = self.town.proxies[name]
         before, count = proxy.faults, self.rng.randint(1, 4)
         (proxy.drop_replies if what == "drop" else proxy.cut_replies)(count)
@@ -108,6 +108,10 @@ class Nemesis:
             wait_until(lambda: proxy.faults > before, deadline=2, what="a reply to be lost")
         proxy.heal()
         return f"{what} {name}" if proxy.faults > before else None
+
+    def _way(self) -> str:
+        """Calls pass before every service; events do not, so only clients call then."""
+        return "course" if self.town.events else self.rng.choice(HTTP)
 
     def _service(self) -> str:
         names: tuple[str, ...] = (*HTTP, *(EVENTS if self.town.events else ()))
