@@ -30,6 +30,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from snippets.errors import Retriable
 
 LEAVE = 2.0  # seconds to say good-bye to the group
 
@@ -116,6 +119,7 @@ async def lag(kafka: Mapping[str, Any], topics: Sequence[str], group: str) -> in
 
     Raises:
         aiokafka.errors.UnknownTopicOrPartitionError: a topic does not exist.
+        Retriable: no group has ever committed on this new Kafka; ask again.
     """
     settings = {"isolation_level": "read_committed", "fetch_max_wait_ms": 10}  # it only asks
     outside = AIOKafkaConsumer(*topics, **kafka, **settings)
@@ -126,6 +130,9 @@ async def lag(kafka: Mapping[str, Any], topics: Sequence[str], group: str) -> in
         places = outside.assignment()  # all of them: it is in no group
         begins, ends = await outside.beginning_offsets(places), await outside.end_offsets(places)
         kept = await admin.list_consumer_group_offsets(group)
+    except GroupCoordinatorNotAvailableError as error:
+        raise Retriable("Kafka is still making the topic of all groups' offsets") from error
+    else:
         past = {place: kept[place].offset if place in kept else begins[place] for place in places}
         return sum(ends[place] - past[place] for place in places)
     finally:

@@ -134,7 +134,7 @@ async def create_all(
     async with httpx.AsyncClient(timeout=3) as http:
         striking = asyncio.create_task(asyncio.to_thread(strike))
         stuck = [
-            Client(town, http, style, answers).create(f"frozen-{number}", "김담당", tries=20)
+            Client(town, http, style, answers).create(f"frozen-{number}", "김담당", patience=5.0)
             for number in range(FROZEN if answers.frozen else 0)
         ]
         await asyncio.gather(*(work(http) for _ in range(CLIENTS)), *stuck)

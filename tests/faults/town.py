@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import signal
@@ -12,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid5
@@ -19,7 +19,8 @@ from uuid import uuid5
 import httpx
 
 from handbook.errors import StackError
-from handbook.lab import Child, Database, Proxy, Workspace, wait_until
+from handbook.lab import Child, Database, Proxy, Workspace, until, wait_until
+from handbook.lab.waiting import DeadlinePassedError
 from handbook.stack import Stack, embedded, jars, kafka, postgres, processes, state
 from handbook.stack.faults import EmbeddedFaults
 from snippets.services.course_app import COURSES
@@ -173,20 +174,24 @@ class Client:
         self.style = style
         self.answers = answers
 
-    async def create(self, key: str, manager: str, *, tries: int = 400) -> None:
+    async def create(self, key: str, manager: str, *, patience: float = 60.0) -> None:
         """One intent; after a refusal nothing is to be left of it."""
         course = str(uuid5(COURSES, key))
         self.answers.attempted.add(course)
-        for _ in range(tries):
-            with contextlib.suppress(httpx.TransportError):
-                verdict = await self._ask(key, manager)
-                if verdict == "made" and self.style == "events":
-                    verdict = await self._follow(course)
-                if verdict is not None:
-                    told = self.answers.acknowledged if verdict == "made" else self.answers.refused
-                    told.add(course)
-                    return
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(DeadlinePassedError):
+            verdict = await until(partial(self._answer, key, manager, course), deadline=patience)
+            told = self.answers.acknowledged if verdict == "made" else self.answers.refused
+            told.add(course)
+
+    async def _answer(self, key: str, manager: str, course: str) -> str | None:
+        """How it ended; None when that is not known yet."""
+        try:
+            verdict = await self._ask(key, manager)
+            if verdict == "made" and self.style == "events":
+                return await self._follow(course)
+        except httpx.TransportError:
+            return None
+        return verdict
 
     async def _ask(self, key: str, manager: str) -> str | None:
         body = {"title": f"과정 {key}", "manager": manager, "style": self.style}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import threading
@@ -13,7 +12,8 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
-from playwright.sync_api import Browser, Page, sync_playwright
+from machine_browser import launched
+from playwright.sync_api import Browser, Page
 from recorded import data
 
 from handbook import paths
@@ -33,7 +33,6 @@ description: 그림과 예측 카드를 시험하는 페이지입니다. 시험�
 """
 SMALL = paths.ROOT / "tests/site/fixtures/project"
 TERMS = shutil.ignore_patterns("terms.yml")
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture
@@ -89,16 +88,12 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
+# For one module at a time: while it lives, no other event loop can run in this process's thread.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The machine's own Chromium."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("no Chromium: install it (`make browser`) or name it in CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from machine_browser import launched
+from playwright.sync_api import Browser
 from reader import Reader
 from serving import serve
 
@@ -21,7 +21,6 @@ from handbook.site.project import Project
 SMALL = paths.ROOT / "tests/site/fixtures/project"
 # The small checkout has few of the pages that the handbook's own navigation names.
 NAV = re.compile(r"^nav:\n(?:[ #].*\n)+", re.MULTILINE)
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def copy_project(target: Path) -> Project:
@@ -60,13 +59,8 @@ def live(built: Project) -> Iterator[LiveServer]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The machine's own Chromium."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("no Chromium: install it (`make browser`) or name it in CHROMIUM")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import threading
@@ -10,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
-from visits import ARGUMENTS
+from machine_browser import launched
+from playwright.sync_api import Browser
 
 from handbook import paths
 from handbook.site import build, server
@@ -58,17 +57,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-# For one module at a time: while it lives, no other event loop can run in this process.
+# For one module at a time: while it lives, no other event loop can run in this process's thread.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The machine's own Chromium."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("no Chromium: install it (`make browser`) or name it in CHROMIUM")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ came first, among the first three, and how often nothing came at all; floors kee
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import statistics
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from mkdocs.utils import get_theme_dir
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from handbook import paths
 from handbook.site import build, search, server
@@ -29,7 +28,6 @@ from handbook.site.project import Project
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 QUERIES = Path(__file__).parent / "queries.yml"
 REPORT = paths.BUILD / "search.txt"
 AT_LEAST = {"first": 0.80, "top three": 0.90}
@@ -133,18 +131,6 @@ def queries() -> list[Query]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("no Chromium: install it (`make browser`) or name it in CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The handbook's own site."""
     folder = tmp_path_factory.mktemp("search") / "site"
@@ -153,11 +139,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def opened(chromium: Browser, site: Path) -> Iterator[Page]:
+def opened(browser: Browser, site: Path) -> Iterator[Page]:
     """A page of the served site with its search open and ready."""
     running = server.listen(site, 0, print)
     threading.Thread(target=running.serve_forever, daemon=True).start()
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="ko-KR")
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="ko-KR")
     try:
         page = context.new_page()
         page.add_init_script(WATCH)
@@ -172,9 +158,9 @@ def opened(chromium: Browser, site: Path) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def page(chromium: Browser, site: Path) -> Iterator[Page]:
+def page(browser: Browser, site: Path) -> Iterator[Page]:
     """The handbook's search, shared: every question replaces the one before."""
-    with opened(chromium, site) as shared:
+    with opened(browser, site) as shared:
         yield shared
 
 
@@ -250,18 +236,18 @@ def test_search_answers_when_readers_type(page: Page, capsys: pytest.CaptureFixt
 
 
 def test_floors_are_missed_when_the_theme_s_own_script_searches(
-    chromium: Browser, site: Path, tmp_path: Path
+    browser: Browser, site: Path, tmp_path: Path
 ) -> None:
     """The check above bites: without our script the same site falls through."""
     stock = shutil.copytree(site, tmp_path / "site")
     shutil.copy(Path(get_theme_dir("material")) / search.SCRIPT, stock / search.SCRIPT)
-    with opened(chromium, stock) as page:
+    with opened(browser, stock) as page:
         answers = [ask(page, query) for query in queries()[::3]]
     assert len(missed(answers)) == 3, report(answers, 0)
 
 
 def test_other_names_find_nothing_when_the_index_has_none(
-    chromium: Browser, page: Page, site: Path, tmp_path: Path
+    browser: Browser, page: Page, site: Path, tmp_path: Path
 ) -> None:
     """The index's part is needed as well: a name that no page writes finds no page without it."""
     query = Query("", "고스트 이벤트", ("events/outbox/",))
@@ -272,7 +258,7 @@ def test_other_names_find_nothing_when_the_index_has_none(
         section.pop(search.OF_TITLE, None)
         section.pop(search.OF_TEXT, None)
     (bare / search.INDEX).write_text(json.dumps(index), "utf-8")
-    with opened(chromium, bare) as without:
+    with opened(browser, bare) as without:
         assert ask(without, query).place != 1
 
 
@@ -294,10 +280,10 @@ def test_found_words_are_marked_when_the_query_was_mended(
     assert marked <= {word.lower() for word in words}
 
 
-def test_search_stays_alive_when_nonsense_is_typed(chromium: Browser, site: Path) -> None:
+def test_search_stays_alive_when_nonsense_is_typed(browser: Browser, site: Path) -> None:
     """Punctuation, operators, single letters and very long words break nothing."""
     faults: list[str] = []
-    with opened(chromium, site) as page:
+    with opened(browser, site) as page:
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text))
         for typed in NONSENSE:

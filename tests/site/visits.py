@@ -7,16 +7,6 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from handbook.lab import Workspace, wait_until
 from snippets import group, relay
 from snippets.consumer import Handler, consume
 from snippets.relay import Row
+from snippets.retry import retrying
 
 
 class Publish(Protocol):
@@ -69,11 +69,11 @@ def name(workspace: Workspace) -> str:
     return f"member.{workspace.run_id}"
 
 
-async def lag(workspace: Workspace, topic: str) -> int | None:
-    """What waits for the group; None while Kafka makes its own topic for the first group of all."""
-    with suppress(GroupCoordinatorNotAvailableError):
-        return await group.lag(workspace.kafka, [workspace.topic(topic)], name(workspace))
-    return None
+async def lag(workspace: Workspace, topic: str) -> int:
+    """What waits for the group."""
+    places = [workspace.topic(topic)]
+    waiting: int = await retrying()(group.lag, workspace.kafka, places, name(workspace))
+    return waiting
 
 
 def wait_for_lag(workspace: Workspace, topic: str, expected: int = 0) -> None:

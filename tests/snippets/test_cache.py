@@ -59,9 +59,15 @@ class Manager:
         """A hundred clients ask before the first load has ended."""
         self.go.clear()
         begun = self.loads
-        asking = [asyncio.create_task(cache.get("c-1")) for _ in range(CLIENTS)]
+        waiting: list[int] = []
+
+        async def ask(number: int) -> str:
+            waiting.append(number)
+            return str(await cache.get("c-1"))
+
+        asking = [asyncio.create_task(ask(number)) for number in range(CLIENTS)]
+        await until(lambda: len(waiting) == CLIENTS, what="all clients to ask")
         await until(lambda: self.loads > begun, what="the first load to begin")
-        await asyncio.sleep(0)  # the loop has run every client: none can have an answer yet
         self.go.set()
         return list(await asyncio.gather(*asking))
 
@@ -186,7 +192,6 @@ async def test_old_value_is_served_when_the_service_is_down_and_it_is_stale() ->
     clock.now += TTL
     assert await cache.get("c-1") == "김담당"
     await until(lambda: flaky.loads == 2, what="the load in the background")
-    await asyncio.sleep(0)
     assert await cache.get("c-1") == "김담당"
     clock.now += STALE
     with pytest.raises(Retriable):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from psycopg import Connection, IsolationLevel
 
 from handbook.lab import Meeting, Pending, Tally, Workspace, all_at_once
-from handbook.stack import Stack
 from snippets import duty
 from snippets.checkpoint import nothing
 from snippets.duty import LastOnDuty
@@ -26,23 +24,16 @@ RC, RR, SER = (
 )
 
 
-@pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Workspace]:
-    """One for all tests here; each makes its tables anew."""
-    with contextlib.closing(Workspace.create(stack, "duty")) as made:
-        yield made
-
-
 @pytest.fixture
-def course(database: Workspace) -> Workspace:
+def course(shared: Workspace) -> Workspace:
     """A course a round, two managers on duty in each."""
-    database.execute("DROP TABLE IF EXISTS duty")
-    database.execute(duty.CREATE_TABLE)
-    with database.connect() as conn:
+    shared.execute("DROP TABLE IF EXISTS duty")
+    shared.execute(duty.CREATE_TABLE)
+    with shared.connect() as conn:
         for number in range(ROUNDS):
             for manager in MANAGERS:
                 duty.assign(conn, f"c-{number}", manager)
-    return database
+    return shared
 
 
 def left(course: Workspace) -> list[int]:

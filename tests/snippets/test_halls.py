@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -11,7 +10,6 @@ import pytest
 from psycopg import Connection, IsolationLevel
 
 from handbook.lab import Meeting, Pending, Tally, Workspace, all_at_once
-from handbook.stack import Stack
 from snippets import halls
 from snippets.checkpoint import Checkpoint, nothing
 from snippets.halls import Occupied, Period
@@ -31,19 +29,12 @@ RC, SER = IsolationLevel.READ_COMMITTED, IsolationLevel.SERIALIZABLE
 Book = Callable[..., None]
 
 
-@pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Workspace]:
-    """One for all tests here; each makes its tables anew."""
-    with contextlib.closing(Workspace.create(stack, "halls")) as made:
-        yield made
-
-
 @pytest.fixture
-def open_halls(database: Workspace) -> Workspace:
+def open_halls(shared: Workspace) -> Workspace:
     """Bookings without a constraint."""
-    database.execute("DROP TABLE IF EXISTS hall_booking")
-    database.execute(halls.CREATE_TABLE)
-    return database
+    shared.execute("DROP TABLE IF EXISTS hall_booking")
+    shared.execute(halls.CREATE_TABLE)
+    return shared
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from psycopg import Connection, IsolationLevel
 from psycopg.errors import LockNotAvailable, QueryCanceled, SerializationFailure, UniqueViolation
 
 from handbook.lab import Pending, Workspace
-from handbook.stack import Stack
 from snippets import locks, seats
 from snippets.locks import IfLocked, Strength, Wait, lock_in_order, who_waits
 
@@ -26,22 +25,15 @@ CONFLICTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Workspace]:
-    """One for all tests here; each makes its tables anew."""
-    with contextlib.closing(Workspace.create(stack, "locks")) as made:
-        yield made
-
-
 @pytest.fixture
-def courses(database: Workspace) -> Workspace:
+def courses(shared: Workspace) -> Workspace:
     """Three courses."""
-    database.execute("DROP TABLE IF EXISTS enrolment, course_seats")
-    database.execute(seats.CREATE_TABLE)
-    with database.connect() as conn:
+    shared.execute("DROP TABLE IF EXISTS enrolment, course_seats")
+    shared.execute(seats.CREATE_TABLE)
+    with shared.connect() as conn:
         for number in (1, 2, 3):
             seats.open_course(conn, f"c-{number}", 10)
-    return database
+    return shared
 
 
 def in_transaction(act: Callable[[Connection], object]) -> Callable[[Connection], object]:

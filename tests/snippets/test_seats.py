@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from psycopg import Connection, IsolationLevel
 
 from handbook.lab import Meeting, Pending, Tally, Workspace, all_at_once
-from handbook.stack import Stack
 from snippets import seats
 from snippets.checkpoint import Checkpoint, nothing
 from snippets.locks import lock_in_order
@@ -28,20 +26,13 @@ STATEMENT = "SELECT query FROM pg_stat_activity WHERE pid = %s"
 Take = Callable[[Connection], None]
 
 
-@pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Workspace]:
-    """One for all tests here; each makes its tables anew."""
-    with contextlib.closing(Workspace.create(stack, "seats")) as made:
-        yield made
-
-
 @pytest.fixture
-def courses(database: Workspace) -> Workspace:
+def courses(shared: Workspace) -> Workspace:
     """Two courses with more seats than anybody takes here."""
-    database.execute("DROP TABLE IF EXISTS enrolment, course_seats")
-    database.execute(seats.CREATE_TABLE)
-    database.execute("INSERT INTO course_seats (id, capacity) VALUES ('c-1', 1000), ('c-2', 1000)")
-    return database
+    shared.execute("DROP TABLE IF EXISTS enrolment, course_seats")
+    shared.execute(seats.CREATE_TABLE)
+    shared.execute("INSERT INTO course_seats (id, capacity) VALUES ('c-1', 1000), ('c-2', 1000)")
+    return shared
 
 
 def taken(courses: Workspace, course_id: str = "c-1") -> int:

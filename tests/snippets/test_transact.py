@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from psycopg import Connection, IsolationLevel
 
 from handbook.lab import Workspace
-from handbook.stack import Stack
 from snippets.retry import Policy
 from snippets.transact import ONCE, transact
 
@@ -22,20 +18,13 @@ LEVELS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Workspace]:
-    """One for all tests here; each makes its tables anew."""
-    with contextlib.closing(Workspace.create(stack, "transact")) as made:
-        yield made
-
-
 @pytest.fixture
-def counter(database: Workspace) -> Workspace:
+def counter(shared: Workspace) -> Workspace:
     """One row that counts."""
-    database.execute("DROP TABLE IF EXISTS counter")
-    database.execute("CREATE TABLE counter (n int NOT NULL)")
-    database.execute("INSERT INTO counter VALUES (0)")
-    return database
+    shared.execute("DROP TABLE IF EXISTS counter")
+    shared.execute("CREATE TABLE counter (n int NOT NULL)")
+    shared.execute("INSERT INTO counter VALUES (0)")
+    return shared
 
 
 class Overtaken:
