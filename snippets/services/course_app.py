@@ -31,7 +31,7 @@ from snippets.services.keyed import Finish, Keyed
 from snippets.services.means import Means, means
 from snippets.services.openapi import COURSE_ID, Operation, Parameter
 from snippets.services.overview import Directory, Overviews, compose
-from snippets.services.problems import Ids, Problem, course_id
+from snippets.services.problems import Ids, Problem, body, course_id, wanted_ids
 
 COURSES = UUID("5a0ad4ef-7f6e-4bcb-9c0e-5f2a7f0a3c55")
 """Courses' ids are made of it and the intent's key: who repeats a creation repeats its id."""
@@ -95,7 +95,7 @@ class CourseService:
     # --8<-- [start:create]
     async def _create(self, request: Request) -> Response:
         intent = keyed.key(request)
-        wanted = await web.body(request, NewCourse)
+        wanted = await body(request, NewCourse)
         course = Course(str(uuid5(COURSES, intent)), wanted.title, wanted.manager, wanted.term)
         asked = fingerprint("POST", "/courses", msgspec.json.encode(wanted))
         work = partial(self._work, STYLES[wanted.style], course)
@@ -126,7 +126,7 @@ class CourseService:
         return web.reply(found[course])
 
     async def _batch(self, request: Request) -> Response:
-        ids = web.wanted_ids(request)
+        ids = wanted_ids(request)
         found = await self._found(ids)
         rows = [found[one] for one in ids if one in found]
         return web.reply(Courses(rows, [one for one in ids if one not in found]))
@@ -140,7 +140,7 @@ class CourseService:
         return web.reply(status)
 
     async def _overviews(self, request: Request) -> Response:
-        ids = web.wanted_ids(request)
+        ids = wanted_ids(request)
         cached = request.query_params.get("cached", "false")
         if cached not in {"true", "false"}:
             raise Problem(400, "cached is true or false")

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from snippets.services import registry, web
 from snippets.services.openapi import COURSE_ID, Operation, Parameter
-from snippets.services.problems import Id, Ids, Name, Problem
+from snippets.services.problems import Id, Ids, Name, Problem, body, wanted_ids
 from snippets.services.problems import course_id as course_id
 from snippets.services.registry import Registered
 
@@ -56,7 +56,7 @@ def operations(path: str, pool: AsyncConnectionPool, rule: Rule = everybody) -> 
     """PUT, GET and DELETE of one course's row, and GET of many."""
 
     async def put(request: Request) -> Response:
-        course, wanted = course_id(request), await web.body(request, Registration)
+        course, wanted = course_id(request), await body(request, Registration)
         async with pool.connection() as conn:
             found = await register(conn, course, wanted.name, rule)
         if found is Registered.CANCELLED:
@@ -80,7 +80,7 @@ def operations(path: str, pool: AsyncConnectionPool, rule: Rule = everybody) -> 
         return web.reply(Row(course, found[course]))
 
     async def batch(request: Request) -> Response:
-        wanted = web.wanted_ids(request)
+        wanted = wanted_ids(request)
         async with pool.connection() as conn:
             found = await registry.find(conn, wanted)
         rows = [Row(one, found[one]) for one in wanted if one in found]

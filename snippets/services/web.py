@@ -36,10 +36,7 @@ from snippets.retry import may_succeed
 from snippets.services import openapi
 from snippets.services.migrate import files, migrate
 from snippets.services.openapi import Operation
-from snippets.services.problems import MAX_IDS as MAX_IDS
-from snippets.services.problems import Problem as Problem
-from snippets.services.problems import body as body
-from snippets.services.problems import wanted_ids as wanted_ids
+from snippets.services.problems import Problem
 from snippets.services.serving import URL_LIMIT, JsonLines, Protocol, Server
 
 MAX_BODY = 64 * 1024
