@@ -3,13 +3,13 @@
 Guarantees:
     A message is understood wholly or refused (`Unreadable`, with the reason) before anything is
     done: an unknown type, a version of the future, a missing field, a wrong type.
-    A field that a newer sender has added is ignored: who only adds fields keeps the version.
+    A field that a newer sender has added is ignored: who only adds fields keeps `schema`.
 
 Does not guarantee:
     That anybody looks at what was refused: it waits in the dead letters.
 
 Assumes:
-    A sender raises `version` only when old readers must not act on the message any more, and only
+    A sender raises `schema` only when old readers must not act on the message any more, and only
     after the new readers run.
 
 Proved by:
@@ -42,7 +42,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=T
     """A fact about the creation of one course."""
 
     course_id: Text
-    version: Literal[1] = 1
+    schema: Literal[1] = 1
 
 
 class CourseCreationStarted(Message, frozen=True, kw_only=True):

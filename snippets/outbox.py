@@ -33,7 +33,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 
 from snippets.correlation import correlation_id
 
@@ -136,8 +136,8 @@ class Doorbell:
     commit it costs them nothing. A ring that is lost costs latency only: the relay also polls.
     """
 
-    def __init__(self, conn: AsyncConnection, *, gap: float = 0.005) -> None:
-        self._conn = conn
+    def __init__(self, dsn: str, *, gap: float = 0.005) -> None:
+        self._dsn = dsn
         self._gap = gap
         self._rung = asyncio.Event()
 
@@ -145,25 +145,36 @@ class Doorbell:
         """Call after the commit; returns at once."""
         self._rung.set()
 
+    @property
+    def rung(self) -> bool:
+        """Whether a ring waits to be served."""
+        return self._rung.is_set()
+
     async def run(self) -> None:
-        """Serve rings until cancelled."""
+        """Serve rings until cancelled; what a lost connection swallowed is left to the poll."""
         while True:
-            await self._rung.wait()
-            self._rung.clear()
-            await self._conn.execute(f"NOTIFY {CHANNEL}")
-            await asyncio.sleep(self._gap)
-            # --8<-- [end:doorbell]
+            await self._next()
+            with suppress(OperationalError):
+                async with await AsyncConnection.connect(self._dsn, autocommit=True) as conn:
+                    while True:
+                        await conn.execute(f"NOTIFY {CHANNEL}")
+                        await asyncio.sleep(self._gap)
+                        await self._next()
+
+    async def _next(self) -> None:
+        await self._rung.wait()
+        self._rung.clear()
+        # --8<-- [end:doorbell]
 
 
 @asynccontextmanager
 async def doorbell(dsn: str, *, gap: float = 0.005) -> AsyncIterator[Doorbell]:
     """A `Doorbell` on a connection of its own, for the time of the block."""
-    async with await AsyncConnection.connect(dsn, autocommit=True) as conn:
-        bell = Doorbell(conn, gap=gap)
-        serving = asyncio.create_task(bell.run())
-        try:
-            yield bell
-        finally:
-            serving.cancel()
-            with suppress(asyncio.CancelledError):
-                await serving
+    bell = Doorbell(dsn, gap=gap)
+    serving = asyncio.create_task(bell.run())
+    try:
+        yield bell
+    finally:
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving

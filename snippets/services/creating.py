@@ -165,6 +165,7 @@ async def by_events(means: Means, course: Course, *, keep: Keep = nothing_else) 
         await means.creation.start(conn, replace(course, style="events"))
         begun = await _same(conn, course)
         await keep(conn, begun)
+    means.bell.ring()
     return begun
     # --8<-- [end:events]
 

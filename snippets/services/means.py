@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from snippets.checkpoint import Checkpoint, nothing
 from snippets.course_creation import CourseCreation
+from snippets.outbox import Doorbell, doorbell
 from snippets.retry import Policy
 from snippets.services.gateways import Participant, client
 from snippets.services.sagas import Sagas
@@ -25,6 +26,7 @@ class Means:
         board: Where boards (게시판) are opened.
         sagas: Runs the sagas of this process.
         creation: What a creation by events is started with.
+        bell: Wakes the relay after a commit.
         policy: How often each call is made.
         at: Fault points.
     """
@@ -34,6 +36,7 @@ class Means:
     board: Participant
     sagas: Sagas
     creation: CourseCreation
+    bell: Doorbell
     policy: Policy
     at: Checkpoint = nothing
 
@@ -61,8 +64,8 @@ async def means(
         at: Fault points.
     """
     policy = policy or Policy()
-    async with client() as http:
+    async with client() as http, doorbell(dsn) as bell:
         parts = Participant(http, member), Participant(http, board)
         sagas = Sagas(dsn, *parts, policy=policy, at=at)
         async with aclosing(sagas):
-            yield Means(pool, *parts, sagas, CourseCreation(topic, at=at), policy, at)
+            yield Means(pool, *parts, sagas, CourseCreation(topic, at=at), bell, policy, at)

@@ -407,7 +407,7 @@ GOOD = {"type": "CourseCreationStarted", "course_id": "c", "title": "t", "manage
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"version": 2}, "version"),
+        ({"schema": 2}, "schema"),
         ({"type": "CourseRenamed"}, "CourseRenamed"),
         ({"type": None}, "type"),
         ({"title": 7}, "title"),

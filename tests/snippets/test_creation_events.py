@@ -540,7 +540,7 @@ async def test_unreadable_message_is_a_dead_letter_with_reason(services: World) 
     """Unknown type, a later version, a reply to nobody: put aside; what comes behind goes on."""
     strange, (unknown, late, stray) = new_ids(1), new_ids(3)
     await services.send("course", [{"type": "CourseRenamed", "course_id": unknown}])
-    await services.send("course", [{**msgspec.to_builtins(started(late)), "version": 2}])
+    await services.send("course", [{**msgspec.to_builtins(started(late)), "schema": 2}])
     await services.send("member", [ManagerAdded(course_id=stray)])
     async with services.asking() as ask:
         await ask(strange)
@@ -556,7 +556,7 @@ async def test_unreadable_message_is_a_dead_letter_with_reason(services: World) 
     await until(lambda: len(buried()) == 3, what="three dead letters")
     assert buried() == {
         unknown: {"unreadable message: Invalid value 'CourseRenamed' - at `$.type`"},
-        late: {"unreadable message: Invalid enum value 2 - at `$.version`"},
+        late: {"schema is not one of 1 to 1: update this consumer first"},
         stray: {f"no creation of course {stray} is known"},
     }
     assert services.left([unknown, late, stray]) == NOTHING

@@ -59,6 +59,25 @@ async def test_missed_ring_is_made_good_by_the_poll(
     assert len(workspace.records("events")) == 2 - left
 
 
+async def test_bell_rings_again_when_its_connection_was_lost(workspace: Workspace) -> None:
+    """The ring that found it dead is lost, the next one opens another."""
+    ours = """
+        SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND query = 'NOTIFY outbox'
+    """
+    async with outbox.doorbell(workspace.dsn) as bell, await workspace.aconnect() as witness:
+        await witness.execute(f"LISTEN {outbox.CHANNEL}")
+        heard = witness.notifies(timeout=10)
+        bell.ring()
+        await anext(heard)
+        workspace.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM ({ours})")
+        bell.ring()
+        await until(lambda: not bell.rung, what="the lost ring")
+        bell.ring()
+        assert (await anext(heard)).channel == outbox.CHANNEL
+        await heard.aclose()
+
+
 async def committing(dsn: str, write: object, *, durable: str) -> tuple[int, asyncio.Task[None]]:
     """A session that has written an event and now commits; `durable`: what the commit waits for."""
     conn = await AsyncConnection.connect(dsn)
