@@ -11,7 +11,7 @@ import pytest
 from machine_browser import launched
 from playwright.sync_api import Browser
 from reader import Reader
-from serving import serve
+from serving import Serve, Served, serve
 
 from handbook import paths
 from handbook.live.server import LiveServer
@@ -19,6 +19,24 @@ from handbook.site import build
 from handbook.site.project import Project
 
 SMALL = paths.ROOT / "tests/site/fixtures/project"
+# A concept page that shows one cell in two places, and of another only the output.
+TWICE = """---
+description: 시험용 페이지입니다.
+waive: {anatomy: 시험용 페이지라서 형식이 없습니다.}
+---
+
+# 두 번 싣는 셀 {#twice}
+
+/// cell | 01-demo#e1-loses
+///
+
+/// cell | 01-demo#e1-keeps
+    part: output
+///
+
+/// cell | 01-demo#e1-loses
+///
+"""
 # The small checkout has few of the pages that the handbook's own navigation names.
 NAV = re.compile(r"^nav:\n(?:[ #].*\n)+", re.MULTILINE)
 
@@ -32,6 +50,7 @@ def copy_project(target: Path) -> Project:
     for name in ("coverage", "page", "terms"):
         schema = Path(f"docs/_data/schema/{name}.schema.json")
         shutil.copy(paths.ROOT / schema, target / schema)
+    (target / "docs/events/twice.md").write_text(TWICE, "utf-8")
     project = Project(target)
     pages = "".join(f"  - {page}\n" for page in [*project.pages(), "labs/*"])
     whole = (paths.ROOT / "mkdocs.yml").read_text("utf-8")
@@ -70,3 +89,17 @@ def reader(browser: Browser, live: LiveServer) -> Iterator[Reader]:
     somebody.greet()
     yield somebody
     somebody.leave()
+
+
+@pytest.fixture
+def served() -> Iterator[Serve]:
+    """Starts `handbook serve` for a checkout; ends what is left."""
+    running: list[Served] = []
+
+    def start(project: Project, *, watch: bool = False) -> Served:
+        running.append(Served(project, watch=watch))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.end()

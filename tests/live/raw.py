@@ -11,14 +11,14 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from handbook.live.server import LiveServer
+from serving import Address
 
 
 @dataclass
 class Client:
     """Speaks to a live server; keeps its cookies, once it has any."""
 
-    live: LiveServer
+    live: Address
     cookies: dict[str, str] = field(default_factory=dict)
     xsrf: str = ""
 

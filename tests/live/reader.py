@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from playwright.sync_api import Browser, Locator, Page
-
-from handbook.live.server import LiveServer
+from serving import Address
 
 DONE = ".live-status[data-kind]:not([data-kind=''])"
 
@@ -18,7 +17,7 @@ class Reader:
         requests: Every address it asked.
     """
 
-    def __init__(self, browser: Browser, live: LiveServer, *, width: int = 1280) -> None:
+    def __init__(self, browser: Browser, live: Address, *, width: int = 1280) -> None:
         self.live = live
         self.origin = f"http://{live.place.host}"
         self.context = browser.new_context(

@@ -74,6 +74,26 @@ def test_draft_stays_when_the_page_is_loaded_again_until_it_is_taken_back(reader
     assert SAME in reader.run("e1-keeps", "여기까지 실행")
 
 
+def test_places_share_a_draft_when_a_page_shows_a_cell_twice(reader: Reader) -> None:
+    """Each place runs and shows its own output; what is typed in one stands in the other."""
+    reader.open("events/twice/")
+    first, second = reader.cell("e1-loses"), reader.page.locator("[data-cell='e1-loses']").nth(1)
+    second.get_by_role("button", name="고치기", exact=True).click()
+    second.locator(".cm-content").wait_for()
+    reader.page.keyboard.press("ControlOrMeta+a")
+    reader.page.keyboard.type("'위아래'")
+    first.locator(".cm-content", has_text="'위아래'").wait_for()
+    assert first.locator(".live-editor").count() == 1
+
+    reader.run("e1-loses", "여기까지 실행")
+
+    assert reader.output("e1-loses") == "'위아래'"
+    assert not second.locator(".live-output").is_visible()
+    second.get_by_role("button", name="되돌리기", exact=True).click()
+    assert reader.page.locator(".live-editor").count() == 0
+    assert SAME in reader.run("e1-keeps", "여기까지 실행")
+
+
 def test_error_shows_its_traceback_when_a_cell_raises(reader: Reader) -> None:
     """The line that failed and the error's name, as text."""
     reader.open(LAB)

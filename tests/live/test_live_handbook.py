@@ -1,4 +1,4 @@
-"""The handbook's own pages: an outbox page, an isolation page and a lab, run on a real stack."""
+"""The handbook itself: an outbox, an isolation and a concept page and a lab, on a real stack."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def live(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Liv
     [
         ("events/outbox/", "e20-commit-then-send-loses"),
         ("isolation/anomalies/", "matrix-lost-update-happens"),
+        ("transactions/acid/", "e12-unit-keeps-nothing"),
         ("labs/05-isolation-matrix/", "matrix-lost-update-happens"),
     ],
 )

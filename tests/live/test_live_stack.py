@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,25 +17,24 @@ from handbook.errors import UsageError
 from handbook.lab import Child, wait_until
 from handbook.live import stack_bar
 from handbook.live.server import LiveServer
-from handbook.stack import postgres, processes, state
+from handbook.stack import embedded
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """A stack of which only PostgreSQL runs, in the place of the tests' common one."""
+    """A stack of our own to break, in the place of the tests' common one."""
     folder = Path(tempfile.mkdtemp(prefix="handbook-live-stack-")).resolve()
     folder.chmod(0o755)
     place = folder / "stack"
-    place.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HANDBOOK_STACK_HOME", str(place))
         patch.delenv("DATABASE_URL", raising=False)
         patch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
-        postgres.up(place, state.create(place, brokers=1))
+        embedded.up()
         yield place
-    processes.stop([postgres.data_folder(place)], signal.SIGKILL, 10)
+        embedded.down()
     shutil.rmtree(folder)
 
 
@@ -45,13 +43,13 @@ def states() -> dict[str, str]:
     return {server["name"]: server["state"] for server in stack_bar.look()["servers"]}
 
 
-def test_server_is_killed_and_started_when_it_is_ours(home: Path) -> None:
-    """Gone at once, and there again with its data when `start` returns."""
-    assert states() == {"PostgreSQL": "running", "Kafka": "stopped"}
-    stack_bar.act("kill", "postgres")
-    assert states() == {"PostgreSQL": "stopped", "Kafka": "stopped"}
-    stack_bar.act("start", "postgres")
-    assert states() == {"PostgreSQL": "running", "Kafka": "stopped"}
+@pytest.mark.parametrize(("server", "name"), [("postgres", "PostgreSQL"), ("kafka", "Kafka")])
+def test_server_is_killed_and_started_when_it_is_ours(home: Path, server: str, name: str) -> None:
+    """Gone at once, the other stays, and there again with its data when `start` returns."""
+    stack_bar.act("kill", server)
+    assert states() == {"PostgreSQL": "running", "Kafka": "running", name: "stopped"}
+    stack_bar.act("start", server)
+    assert states() == {"PostgreSQL": "running", "Kafka": "running"}
 
 
 @pytest.mark.parametrize(
@@ -105,26 +103,42 @@ def test_request_is_refused_when_it_makes_no_sense(
 
 
 @pytest.mark.browser
-def test_reader_breaks_the_stack_when_a_cell_runs(home: Path, reader: Reader) -> None:
-    """Kill and start PostgreSQL, kill the lab's process: seen in the bar, and by the kernel."""
+def test_process_ends_when_the_reader_kills_it_while_a_cell_waits_for_it(
+    home: Path, reader: Reader
+) -> None:
+    """What a lab has started is in the bar; the kernel sees its end."""
     reader.open("labs/01-demo/")
     start = "from handbook.lab import Child\nchild = Child('signal:pause')\nchild.wait()"
     reader.write("setup", start)
     reader.press("setup", "실행")
-    panel = reader.page.locator(".live-panel")
-    panel.locator(".live-summary", has_text="PostgreSQL 켜짐 · Kafka 꺼짐").click()
-
+    panel = opened(reader)
     press(panel, "signal 죽이기")
     reader.cell("setup").locator(".live-status[data-kind='other']").wait_for()
     assert reader.output("setup") == "-9"
-    press(panel, "PostgreSQL 죽이기")
-    panel.locator(".live-summary", has_text="PostgreSQL 꺼짐").wait_for()
-    assert states()["PostgreSQL"] == "stopped"
-    press(panel, "PostgreSQL 켜기")
-    panel.locator(".live-summary", has_text="PostgreSQL 켜짐").wait_for()
+    panel.get_by_role("button", name="signal 죽이기").wait_for(state="detached")
 
-    assert states()["PostgreSQL"] == "running"
-    assert panel.get_by_role("button", name="signal 죽이기").count() == 0
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["PostgreSQL", "Kafka"])
+def test_server_ends_and_returns_when_the_reader_says_so(
+    home: Path, reader: Reader, name: str
+) -> None:
+    """The bar says how it is, and that is how it is."""
+    reader.open("labs/01-demo/")
+    panel = opened(reader)
+    press(panel, f"{name} 죽이기")
+    panel.locator(".live-summary", has_text=f"{name} 꺼짐").wait_for()
+    assert states() == {"PostgreSQL": "running", "Kafka": "running", name: "stopped"}
+    press(panel, f"{name} 켜기")
+    panel.locator(".live-summary", has_text="PostgreSQL 켜짐 · Kafka 켜짐").wait_for()
+    assert states() == {"PostgreSQL": "running", "Kafka": "running"}
+
+
+def opened(reader: Reader) -> Locator:
+    """The bar, with what it says of each server."""
+    panel = reader.page.locator(".live-panel")
+    panel.locator(".live-summary", has_text="PostgreSQL 켜짐 · Kafka 켜짐").click()
+    return panel
 
 
 def press(panel: Locator, label: str) -> None:

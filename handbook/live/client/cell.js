@@ -12,7 +12,12 @@ const RESULTS = {
   lost: "커널과 연결이 끊겼습니다",
 };
 
+let places = 0;
+
 export class Cell {
+  // The other places that show it; one draft is for all of them.
+  others = [];
+
   constructor(host, lab, { id, source, output, fails, judges }) {
     Object.assign(this, { host, lab, id, fails, judges, stored: output, original: source, code: source });
     this.key = `live:${lab.name}:${id}`;
@@ -36,8 +41,9 @@ export class Cell {
       button("여기까지 실행", () => this.lab.runTo(this)),
     ];
     buttons[3].title = "커널을 다시 시작하고 처음부터 이 셀까지 실행합니다";
-    for (const one of buttons) one.setAttribute("aria-describedby", `live-${this.id}`);
-    const name = element("span", { className: "unseen", id: `live-${this.id}`, textContent: `셀 ${this.id}` });
+    const place = `live-${(places += 1)}`;
+    for (const one of buttons) one.setAttribute("aria-describedby", place);
+    const name = element("span", { className: "unseen", id: place, textContent: `셀 ${this.id}` });
     this.bar = element("div", { className: "live-bar" }, ...buttons, this.status, name);
     this.place = element("div", { className: "cell-output live-output", hidden: true });
     this.place.setAttribute("role", "group");
@@ -52,39 +58,53 @@ export class Cell {
   }
 
   async edit(focus = true) {
-    if (!this.editor) {
-      const { open } = await import("./editor.js");
-      if (this.editor) return;
-      const mount = element("div", { className: "live-editor" });
-      if (this.source) this.source.after(mount);
-      else this.bar.before(mount);
-      this.host.classList.add("live-edited");
-      this.back.hidden = false;
-      this.mount = mount;
-      this.editor = await open(mount, this.code, {
-        label: `셀 ${this.id}의 코드`,
-        changed: (code) => this.#changed(code),
-        run: () => this.lab.run(this),
-        complete: (code, position) => this.lab.kernel.complete(code, position),
-      });
-    }
-    if (focus) this.editor.focus();
+    const editor = await (this.opening ??= this.#open());
+    if (focus) editor.focus();
+  }
+
+  async #open() {
+    const { open } = await import("./editor.js");
+    const mount = element("div", { className: "live-editor" });
+    if (this.source) this.source.after(mount);
+    else this.bar.before(mount);
+    this.host.classList.add("live-edited");
+    this.back.hidden = false;
+    this.mount = mount;
+    return open(mount, this.code, {
+      label: `셀 ${this.id}의 코드`,
+      changed: (code) => this.#changed(code),
+      run: () => this.lab.run(this),
+      complete: (code, position) => this.lab.kernel.complete(code, position),
+    });
   }
 
   #changed(code) {
     this.code = code;
     if (code === this.original) localStorage.removeItem(this.key);
     else localStorage.setItem(this.key, code);
+    for (const other of this.others) other.#take(code);
+  }
+
+  // Written in another place. The editor here answers with the same code, which ends the echo.
+  async #take(code) {
+    if (code === this.code) return;
+    this.code = code;
+    const editor = await (this.opening ??= this.#open());
+    editor.write(this.code);
   }
 
   reset() {
     localStorage.removeItem(this.key);
+    for (const cell of [this, ...this.others]) cell.#restore();
+    this.editing.focus();
+  }
+
+  #restore() {
     this.code = this.original;
     this.mount?.remove();
-    this.editor = this.mount = null;
+    this.opening = this.mount = null;
     this.host.classList.remove("live-edited");
     this.back.hidden = true;
-    this.editing.focus();
   }
 
   say(text, kind = "") {

@@ -67,5 +67,7 @@ export function editor(mount, code, { label, changed, run, complete }) {
       look,
     ],
   });
-  return new EditorView({ state, parent: root, root });
+  const view = new EditorView({ state, parent: root, root });
+  const write = (text) => view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
+  return { focus: () => view.focus(), write };
 }

@@ -21,5 +21,5 @@ function plain(mount, code, { label, changed, run }) {
     }
   });
   mount.append(area);
-  return area;
+  return { focus: () => area.focus(), write: (text) => { area.value = text; } };
 }

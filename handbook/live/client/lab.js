@@ -14,12 +14,14 @@ export class Lab {
     this.kernel = new Kernel(name, (state) => onState(this, state));
   }
 
-  // `hosts`: cell id to the element that shows it.
+  // `hosts`: cell id to the elements that show it.
   async load(hosts) {
     const { cells } = await ask("GET", `lab/${this.name}`);
+    // Shown twice, a cell runs where the reader asks; its first place stands in the lab's order.
     this.cells = cells.map((cell) => {
-      const host = hosts.get(cell.id);
-      return host ? new Cell(host, this, cell) : new Hidden(this, cell);
+      const places = (hosts.get(cell.id) ?? []).map((host) => new Cell(host, this, cell));
+      for (const place of places) place.others = places.filter((other) => other !== place);
+      return places[0] ?? new Hidden(this, cell);
     });
   }
 
@@ -65,7 +67,8 @@ export class Lab {
 
   // The cells before it that this kernel has not run yet, then the cell.
   async #prepare(cell, ran, stopped) {
-    const before = this.cells.slice(0, this.cells.indexOf(cell)).filter(({ id }) => !ran.has(id));
+    const here = this.cells.findIndex(({ id }) => id === cell.id);
+    const before = this.cells.slice(0, here).filter(({ id }) => !ran.has(id));
     for (const [index, other] of before.entries()) {
       cell.say(`준비 셀 ${index + 1}/${before.length}`);
       const output = new Output(cell.place);

@@ -6,7 +6,7 @@ import { Lab } from "./lab.js";
 
 const HOSTS = ".lab-cell[data-cell], figure.cell[data-lab]";
 
-// Lab name to cell id to the first element that shows it.
+// Lab name to cell id to the elements that show it.
 function shown() {
   const here = /\/labs\/([^/]+)\/$/.exec(location.pathname)?.[1];
   const labs = new Map();
@@ -15,7 +15,7 @@ function shown() {
     if (!name) continue;
     if (!labs.has(name)) labs.set(name, new Map());
     const cells = labs.get(name);
-    if (!cells.has(host.dataset.cell)) cells.set(host.dataset.cell, host);
+    cells.set(host.dataset.cell, [...(cells.get(host.dataset.cell) ?? []), host]);
   }
   return labs;
 }
