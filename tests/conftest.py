@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 
 from handbook import paths
 from handbook.lab import Workspace
+from handbook.site import build
+from handbook.site.project import Project
 from handbook.stack import Stack, embedded, state
 
 os.environ.setdefault("HANDBOOK_STACK_HOME", str(paths.BUILD / "test-stack"))
@@ -37,6 +40,30 @@ def workspace(stack: Stack) -> Iterator[Workspace]:
     """A database, an app role and a topic prefix for one test."""
     with contextlib.closing(Workspace.create(stack, "test")) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def handbook_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The handbook's own site as it is now, built once for all workers; no test may change it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    site = folder / "handbook-site"
+    with (folder / "handbook-site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not site.exists():
+            _site(site.with_suffix(".part")).rename(site)
+    return site
+
+
+def _site(folder: Path) -> Path:
+    """A copy of what `make build` made, unless something was changed since."""
+    project = Project()
+    if build.is_stale(project):
+        build.render(project, folder)
+    else:
+        shutil.copytree(project.site, folder)
+    return folder
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,16 @@ def load(name: str, folder: Path | None = None) -> Notebook:
         CheckFailedError: the file is no notebook.
     """
     path = find(name, folder)
+    written = path.stat()
+    return _read(path, (written.st_mtime_ns, written.st_size))
+
+
+# A build asks for each lab about a hundred times.
+@lru_cache(maxsize=64)
+def _read(path: Path, _written: tuple[int, int]) -> Notebook:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return Notebook(name, path, tuple(_cell(cell) for cell in raw["cells"]))
+        return Notebook(path.stem, path, tuple(_cell(cell) for cell in raw["cells"]))
     except (ValueError, KeyError, TypeError) as error:
         raise CheckFailedError(f"{path} is no notebook", "restore it from git") from error
 

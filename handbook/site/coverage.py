@@ -17,7 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from handbook.errors import CheckFailedError, UsageError
-from handbook.site import gates, marks, navigation, proofs
+from handbook.site import figure_data, gates, marks, navigation, proofs
 from handbook.site import schema as schemas
 from handbook.site.project import Project
 
@@ -72,7 +72,7 @@ def load(project: Project) -> Plan:
     file = project.docs / "coverage.yml"
     schema = json.loads((project.data / "schema/coverage.schema.json").read_text("utf-8"))
     try:
-        raw = yaml.safe_load(file.read_text("utf-8"))
+        raw = yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader)
     except FileNotFoundError as error:
         raise CheckFailedError("docs/coverage.yml is missing", "restore it from git") from error
     except yaml.YAMLError as error:
@@ -195,11 +195,9 @@ class _Checker:
                 yield Missing("picture", f"{shown} does not exist")
                 return
         try:
-            fault = schemas.fault(_json(file), _json(schema))
-        except ValueError as error:
-            fault = str(error)
-        if fault:
-            yield Missing("picture", f"docs/_data/{name} does not match its schema: {fault}")
+            figure_data.checked(self.project, schema.name.removesuffix(".schema.json"), name)
+        except CheckFailedError as error:
+            yield Missing("picture", error.what)
 
     def _test(self, node: str) -> Iterator[Missing]:
         path, _, name = node.partition("::")
@@ -207,7 +205,3 @@ class _Checker:
             yield Missing("test", f"{path} does not exist")
         elif proofs.find(self.project, node) is None:
             yield Missing("test", f"{path} has no test `{name.partition('[')[0]}`")
-
-
-def _json(file: Path) -> Any:
-    return json.loads(file.read_text("utf-8"))

@@ -29,16 +29,22 @@ def load(project: Project, kind: str, name: str) -> dict[str, Any]:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"use one of: {', '.join(KINDS)}"
         raise UsageError(f"there is no picture of the kind `{kind}`", hint)
-    data = _checked(project, KINDS[kind].schema, name)
+    data = checked(project, KINDS[kind].schema, name)
     if kind == "explorer":
-        runs = [{**run, "trace": _checked(project, "trace", run["trace"])} for run in data["runs"]]
+        runs = [{**run, "trace": checked(project, "trace", run["trace"])} for run in data["runs"]]
         data = {**data, "runs": runs}
     if found := next(KINDS[kind].faults(data), None):
         raise CheckFailedError(f"docs/_data/{name} contradicts itself at {found}", REGENERATE)
     return data
 
 
-def _checked(project: Project, schema: str, name: str) -> dict[str, Any]:
+def checked(project: Project, schema: str, name: str) -> dict[str, Any]:
+    """A recording that fits its schema.
+
+    Raises:
+        UsageError: there is none of this name.
+        CheckFailedError: it is no JSON, or does not fit its schema.
+    """
     file = project.data / name
     if not file.resolve().is_relative_to(project.data.resolve()) or not file.is_file():
         raise UsageError(f"docs/_data/{name} does not exist", _closest(project, name))

@@ -54,7 +54,7 @@ def read(text: str) -> FrontMatter:
     if written is None:
         return FrontMatter()
     try:
-        values = yaml.safe_load(written) or {}
+        values = yaml.load(written, Loader=yaml.CSafeLoader) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 2 if mark else 1

@@ -31,6 +31,8 @@ LOADS = {
 }
 NOT_LOADED = frozenset({"canonical", "next", "prev", "alternate", "license", "author"})
 CSS_LOADS = re.compile(r"""(?:url\(\s*|@import\s+)["']?([^"')\s;]+)""")
+# The colours of code: half of all tags, and none of them refers to anything.
+COLOURS = re.compile(r'<span class="\w{1,3}">|</span>')
 TOP = frozenset({"", "top"})
 
 
@@ -120,7 +122,7 @@ def read(path: Path, base: str = "/") -> Page:
 @lru_cache(maxsize=256)
 def _parsed(html: str, base: str) -> Page:
     page = Page(base=base)
-    page.feed(html)
+    page.feed(COLOURS.sub("", html))
     page.close()
     return page
 

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import FileSystemBytecodeCache
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
-from mkdocs.plugins import BasePlugin, event_priority, get_plugin_logger
+from mkdocs.plugins import BasePlugin, CombinedEvent, event_priority, get_plugin_logger
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import get_toc
@@ -55,6 +55,7 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         self.checked = provenance.results(self.project.build)
         self.problems: list[Problem] = []
         self.page = ""
+        self.content: str | None = None
         self.keywords: dict[str, list[str]] = {}
         config.nav = navigation.expand(config.nav or [], self.project)
         config.markdown_extensions.append(cell_block.CellExtension(self._find))  # type: ignore[arg-type]
@@ -104,10 +105,20 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         page.meta["search"] = {"boost": search.LAB_BOOST}
         return tables.improve(lab.content)
 
-    def on_page_context(self, context: Any, *, page: Page, config: MkDocsConfig, **_: Any) -> Any:
-        """Every page knows where it is mended."""
+    @event_priority(100)  # before the theme's search
+    def _for_search(self, context: Any, *, page: Page, **_: Any) -> Any:
+        self.content = page.content
+        page.content = search.readable(page.content or "")
+        return context
+
+    @event_priority(-100)  # after it
+    def _for_readers(self, context: Any, *, page: Page, config: MkDocsConfig, **_: Any) -> Any:
+        """The whole page again, which knows where it is mended."""
+        page.content = self.content
         page.edit_url = shell.edit_url(page, config)
         return context
+
+    on_page_context = CombinedEvent(_for_search, _for_readers)
 
     @event_priority(-100)  # when every other plugin has written its files
     def on_post_build(self, *, config: MkDocsConfig) -> None:

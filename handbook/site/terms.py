@@ -105,7 +105,7 @@ def load(project: Project) -> tuple[Term, ...]:
 def _load(file: Path, schema: Path, _changed: int) -> tuple[Term, ...]:
     """Read once for all pages of a build."""
     try:
-        raw = yaml.safe_load(file.read_text("utf-8"))
+        raw = yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise CheckFailedError(f"{FILE} is no YAML: {error}", "mend it") from error
     if fault := schemas.fault(raw, json.loads(schema.read_text("utf-8"))):

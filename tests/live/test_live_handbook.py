@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 from reader import Reader
 
 from handbook.live.server import LiveServer
-from handbook.site import build
 from handbook.site.project import Project
 from handbook.stack import Stack
 
@@ -19,15 +19,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
 
 @pytest.fixture(scope="module")
-def live(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """The handbook as it is now, built into a folder of its own."""
-    folder = tmp_path_factory.mktemp("handbook") / "site"
-    build.render(Project(), folder)
+def live(stack: Stack, handbook_site: Path) -> Iterator[LiveServer]:
+    """The handbook as it is now, on the tests' stack."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         server = LiveServer(Project(), sock)
-    server.place = replace(server.place, site=folder)
+    server.place = replace(server.place, site=handbook_site)
     server.start()
     server.wait()
     yield server

@@ -66,12 +66,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def handbook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def handbook(handbook_site: Path) -> Iterator[tuple[Path, str]]:
     """The handbook's own site, built and served: its folder and its address."""
-    folder = tmp_path_factory.mktemp("handbook") / "site"
-    build.render(Project(), folder)
-    running = server.listen(folder, 0, print)
+    running = server.listen(handbook_site, 0, print)
     threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield folder, running.url
+    yield handbook_site, running.url
     running.shutdown()
     running.server_close()

@@ -71,7 +71,7 @@ def test_row_is_complete_when_everything_it_names_is_there(project: Project) -> 
             "spans/01-demo/relay",
         ),
         ("picture", "schema", "docs/_data/trace/01-demo/relay.json", '[{"seq": 1}]', "[]"),
-        ("picture", "schema", "docs/_data/trace/01-demo/relay.json", "}]}", ""),
+        ("picture", "no JSON", "docs/_data/trace/01-demo/relay.json", "}]}", ""),
         ("picture", "0 of 1", "docs/coverage.yml", "[trace/01-demo/relay.json]", "[]"),
         (
             "test",
