@@ -26,7 +26,7 @@ def table() -> str:
     """Markdown: what was measured, the value, the budget, the program."""
     stack, labs = result("stack_start"), result("labs_time")
     site, serve = result("site_build"), result("first_serve")
-    start, run = stack["median"], labs["median"]
+    start, run, live = stack["median"], labs["median"], result("live_cells")["measured"]
     rows = [
         ("first `make serve` in a fresh clone, caches warm, to the first page",
          f"{serve['seconds']['first']} s", "< 60 s", "first_serve"),
@@ -40,6 +40,14 @@ def table() -> str:
         ("site build, cold", f"{site['now']['cold']['wall']:.1f} s", "< 10 s", "site_build"),
         ("one page changed while serving",
          f"{site['now']['one_page_while_serving']['wall']:.1f} s", "< 1.5 s", "site_build"),
+        ("cells run in the page: server ready after the stack", f"{live['ready_s']:.1f} s",
+         "≤ 2 s", "live_cells"),
+        ("first run of a cell, kernel not started", f"{live['first_s']:.1f} s", "≤ 2.5 s",
+         "live_cells"),
+        ("a later run", f"{live['later_s']:.2f} s", "≤ 0.3 s", "live_cells"),
+        ("its scripts without the editor, gzip", f"{live['client_kib']:.1f} KiB", "≤ 12 KiB",
+         "live_cells"),
+        ("server and one kernel", f"{live['memory_mib']:.0f} MiB", "≤ 200 MiB", "live_cells"),
         ("heaviest page, gzip", f"{site['now']['heaviest_page_gzip'] / 1000:.0f} KB", "≤ 100 KB",
          "site_build"),
     ]  # fmt: skip

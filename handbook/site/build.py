@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +116,19 @@ def is_stale(project: Project) -> bool:
 
 def fingerprint(project: Project) -> str:
     """Changes with any source file of the site: its name, size or time of change."""
+    return _digest(project, _sources(project))
+
+
+def surroundings(project: Project) -> str:
+    """Changes with everything that a page may be made of beside its own text."""
+    pages = set(project.docs.rglob("*.md"))
+    names = "\n".join(project.pages())
+    return names + _digest(project, (path for path in _sources(project) if path not in pages))
+
+
+def _digest(project: Project, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(_sources(project)):
+    for path in sorted(files):
         try:
             stat = path.stat()
         except FileNotFoundError:  # an editor is just replacing it

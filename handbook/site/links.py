@@ -98,6 +98,14 @@ def _addresses(tag: str, values: dict[str, str]) -> Iterator[tuple[str, bool]]:
     yield from ((address, True) for address in CSS_LOADS.findall(values.get("style", "")))
 
 
+@dataclass(frozen=True)
+class _Site:
+    """What is there to be linked to."""
+
+    files: frozenset[str]
+    pages: dict[str, Page]
+
+
 def check(site: Path, base: str = "/") -> list[Problem]:
     """Every broken, doubled or foreign thing in the built site.
 
@@ -105,12 +113,11 @@ def check(site: Path, base: str = "/") -> list[Problem]:
         site: the folder.
         base: the path that the site will have on its host; the 404 page uses it in full.
     """
-    files = sorted(site.rglob("*.html"))
-    pages = {path.relative_to(site).as_posix(): read(path, base) for path in files}
-    problems = [
-        problem for name, page in pages.items() for problem in _page(site, name, page, pages)
-    ]
-    return problems + list(_styles(site))
+    files = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
+    pages = {name: read(site / name, base) for name in files if name.endswith(".html")}
+    whole = _Site(frozenset(files), pages)
+    problems = [problem for name in pages for problem in _page(name, whole)]
+    return problems + list(_styles(site, whole))
 
 
 def read(path: Path, base: str = "/") -> Page:
@@ -127,20 +134,19 @@ def _parsed(html: str, base: str) -> Page:
     return page
 
 
-def _page(site: Path, name: str, page: Page, pages: dict[str, Page]) -> Iterator[Problem]:
+def _page(name: str, site: _Site) -> Iterator[Problem]:
+    page = site.pages[name]
     for anchor, count in page.ids.items():
         if count > 1 or not anchor.strip():
             yield Problem(
                 f"site/{name}", f'id="{anchor}" stands {count} times', "give each its own id"
             )
     for reference in page.references:
-        if fault := _fault(site, name, reference, pages):
+        if fault := _fault(site, name, reference):
             yield Problem(f"site/{name}:{reference.line}", *fault)
 
 
-def _fault(
-    site: Path, name: str, reference: Reference, pages: dict[str, Page]
-) -> tuple[str, str] | None:
+def _fault(site: _Site, name: str, reference: Reference) -> tuple[str, str] | None:
     address = reference.address.strip()
     parts = urlsplit(address)
     if address.startswith("//"):
@@ -151,7 +157,7 @@ def _fault(
         return None
     if parts.scheme:
         return f"`{address}` has the scheme {parts.scheme}", "link to a page or to https://"
-    return _internal(site, name, address, pages)
+    return _internal(site, name, address)
 
 
 def _foreign(address: str, scheme: str, loads: bool) -> tuple[str, str] | None:
@@ -162,27 +168,25 @@ def _foreign(address: str, scheme: str, loads: bool) -> tuple[str, str] | None:
     return None
 
 
-def _internal(
-    site: Path, name: str, address: str, pages: dict[str, Page]
-) -> tuple[str, str] | None:
-    target = urlsplit(urljoin(urljoin(HOST, name), address))
+def _internal(site: _Site, name: str, address: str) -> tuple[str, str] | None:
+    target = urlsplit(urljoin(HOST + name, address))
     path = unquote(target.path).lstrip("/")
     if path == "" or path.endswith("/"):
         path += "index.html"
-    if (site / path).is_dir():
-        return f"`{address}` is a folder without the final /", "add the /"
-    if not (site / path).is_file():
+    if path not in site.files:
+        if f"{path}/index.html" in site.files:
+            return f"`{address}` is a folder without the final /", "add the /"
         return f"`{address}` leads nowhere", "mend the link"
     anchor = unquote(target.fragment)
-    if path in pages and anchor not in TOP and anchor not in pages[path].ids:
+    if path in site.pages and anchor not in TOP and anchor not in site.pages[path].ids:
         return f"`{address}`: {path} has no id `{anchor}`", "mend the anchor"
     return None
 
 
-def _styles(site: Path) -> Iterable[Problem]:
-    for sheet in sorted(site.rglob("*.css")):
-        name = sheet.relative_to(site).as_posix()
-        for address in CSS_LOADS.findall(sheet.read_text(encoding="utf-8")):
-            reference = Reference(1, address, True)
-            if fault := _fault(site, name, reference, {}):
+def _styles(folder: Path, site: _Site) -> Iterable[Problem]:
+    for name in sorted(site.files):
+        if not name.endswith(".css"):
+            continue
+        for address in CSS_LOADS.findall((folder / name).read_text(encoding="utf-8")):
+            if fault := _fault(site, name, Reference(1, address, True)):
                 yield Problem(f"site/{name}", *fault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mkdocs.structure.toc import get_toc
 
 from handbook import paths
 from handbook.site import (
+    build,
     cell_block,
     figure_block,
     gates,
@@ -30,12 +32,23 @@ from handbook.site import (
     tables,
     terms,
 )
+from handbook.site.memory import Memory
 from handbook.site.problems import Problem, ordered
 from handbook.site.project import Project
 
 log = get_plugin_logger("handbook")
 
 LABS = "labs"
+
+
+MEMORY = Memory()
+
+
+def _entries(config: MkDocsConfig) -> list[dict[str, Any]]:
+    """What the theme's search has read so far."""
+    plugin: Any = config.plugins["material/search"]
+    entries: list[dict[str, Any]] = plugin.search_index.entries
+    return entries
 
 
 class LabFile(File):
@@ -54,8 +67,9 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         self.project = Project(Path(config.config_file_path).resolve().parent)
         self.checked = provenance.results(self.project.build)
         self.problems: list[Problem] = []
-        self.page = ""
-        self.content: str | None = None
+        self.page = self.text = ""
+        self.content = ""
+        MEMORY.enter(f"{config.config_file_path} {build.surroundings(self.project)}")
         self.keywords: dict[str, list[str]] = {}
         config.nav = navigation.expand(config.nav or [], self.project)
         config.markdown_extensions.append(cell_block.CellExtension(self._find))  # type: ignore[arg-type]
@@ -71,7 +85,8 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         for name in self.project.labs():
             path = self.project.notebooks / f"{name}.ipynb"
             files.append(LabFile.generated(config, f"{LABS}/{name}.ipynb", abs_src_path=str(path)))
-            self.problems += gates.check_lab(self.project, name)
+            check = partial(gates.check_lab, self.project, name)
+            self.problems += MEMORY.get(f"check {name}", name, check)
         shell.add_files(files, config, self.project)
         return files
 
@@ -83,37 +98,60 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         if not self.page.endswith(".md"):
             return None
         self.keywords[page.url] = list(page.meta.get("keywords", ()))
-        self.problems += gates.check_page(self.project, self.page)
+        text = (self.project.docs / self.page).read_text("utf-8")
+        check = partial(gates.check_page, self.project, self.page)
+        self.problems += MEMORY.get(f"check {self.page}", text, check)
         place = generated.Place(self.project, self.checked, self.page, config.repo_url or None)
-        return page_text.complete(markdown, place)
+        self.text = page_text.complete(markdown, place)
+        # What was rendered before need not be read again.
+        return "" if MEMORY.find(f"page {self.page}", self.text) else self.text
 
     @event_priority(100)
     def on_page_content(self, html: str, *, page: Page, files: Files, **_: Any) -> str | None:
         """Give a lab the site's own markup, anchors and table of contents; tables their form."""
         if not page.file.src_uri.endswith(".ipynb"):
-            return tables.improve(html)
+            return self._rendered(html, page)
         name = posixpath.basename(page.file.src_uri).removesuffix(".ipynb")
-        lab = lab_page.convert(
+        convert = partial(
+            lab_page.convert,
             html,
             self.project.lab(name),
             proof=self._proof(name),
             rewrite=lambda href: self._link(href, page, files),
         )
+        lab = MEMORY.get(f"lab {name}", html, convert)
         page.toc = get_toc(lab.toc)  # type: ignore[arg-type]
         page.title = lab.title or name
         page.present_anchor_ids = lab.ids
         page.meta["search"] = {"boost": search.LAB_BOOST}
         return tables.improve(lab.content)
 
+    def _rendered(self, html: str, page: Page) -> str:
+        """A page as MkDocs has just rendered it, or as it did for the last build."""
+        name = f"page {self.page}"
+        if kept := MEMORY.find(name, self.text):
+            page.title, page.toc, page.present_anchor_ids, html = kept
+            return html
+        html = tables.improve(html)
+        MEMORY.keep(name, self.text, (page.title, page.toc, page.present_anchor_ids, html))
+        return html
+
     @event_priority(100)  # before the theme's search
-    def _for_search(self, context: Any, *, page: Page, **_: Any) -> Any:
-        self.content = page.content
-        page.content = search.readable(page.content or "")
+    def _for_search(self, /, context: Any, *, page: Page, config: MkDocsConfig, **_: Any) -> Any:
+        self.content = page.content or ""
+        self.indexed = len(_entries(config))
+        known = MEMORY.find(f"index {page.url}", self.content)
+        page.content = "" if known else search.readable(self.content)
         return context
 
     @event_priority(-100)  # after it
-    def _for_readers(self, context: Any, *, page: Page, config: MkDocsConfig, **_: Any) -> Any:
+    def _for_readers(self, /, context: Any, *, page: Page, config: MkDocsConfig, **_: Any) -> Any:
         """The whole page again, which knows where it is mended."""
+        name, entries = f"index {page.url}", _entries(config)
+        if known := MEMORY.find(name, self.content):
+            entries += known
+        else:
+            MEMORY.keep(name, self.content, entries[self.indexed :])
         page.content = self.content
         page.edit_url = shell.edit_url(page, config)
         return context
@@ -126,6 +164,10 @@ class HandbookPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]
         theme, words = self.project.root / "theme", terms.load(self.project)
         search.finish(Path(config.site_dir), theme, words, self.keywords)
         shell.finish(config, self.project)
+
+    def on_build_error(self, **_: Any) -> None:
+        """The next build does again what this one did."""
+        MEMORY.forget()
 
     def on_env(self, env: Any, **_: Any) -> Any:
         """All pages are read: stop here when any has a problem.

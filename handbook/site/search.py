@@ -12,9 +12,9 @@ import json
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def expand(index: Index, terms: Sequence[Term], keywords: Mapping[str, list[str]
     A page's keywords count as other words for its title, and so do all forms of a term for the
     section that explains it.
     """
-    known = [_Meaning(term.forms, tuple(map(_joined, term.forms))) for term in terms]
+    known = tuple(_Meaning(term.forms, tuple(map(_joined, term.forms))) for term in terms)
     wanted = defaultdict(list, {place: list(words) for place, words in keywords.items()})
     for term in terms:
         if term.page:
@@ -131,7 +131,7 @@ class _Meaning:
     letters: tuple[str, ...]
 
 
-def _section(entry: Index, terms: list[_Meaning], wanted: Mapping[str, list[str]]) -> Index:
+def _section(entry: Index, terms: tuple[_Meaning, ...], wanted: Mapping[str, list[str]]) -> Index:
     title, text = entry["title"], entry["text"]
     of_title = [*wanted.get(entry["location"], ()), *_others(title, terms)]
     of_text = [word for word in _others(text, terms) if word not in of_title]
@@ -140,7 +140,9 @@ def _section(entry: Index, terms: list[_Meaning], wanted: Mapping[str, list[str]
     return {**entry, **added}
 
 
-def _others(markup: str, terms: Iterable[_Meaning]) -> list[str]:
+# While the site is served, most sections of the next build are those of the last.
+@lru_cache(maxsize=4096)
+def _others(markup: str, terms: tuple[_Meaning, ...]) -> list[str]:
     """For every term that is meant, the forms that are not there yet."""
     text = html.unescape(TAG.sub(" ", markup)).lower()
     joined = _joined(text)
