@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from handbook.site.project import Project
 from handbook.stack import Stack, embedded, state
 
 os.environ.setdefault("HANDBOOK_STACK_HOME", str(paths.BUILD / "test-stack"))
+# A run in the background is born with Ctrl-C ignored, and every child would be as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser
-from visits import addresses, visit
+from visits import SLANTED, SMALL, visit
 
 from handbook.site import build
 from handbook.site.project import Project
@@ -19,19 +19,6 @@ REPOSITORY = "https://github.com/example/handbook"
 PAGE = "events/outbox/index.html"
 LAB = "labs/01-demo/index.html"
 BUDGET = 100_000
-SMALL = """
-() => [...document.querySelectorAll("body *")].filter((node) =>
-  node.checkVisibility()
-  && [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim())
-  && parseFloat(getComputedStyle(node).fontSize) > 0
-  && parseFloat(getComputedStyle(node).fontSize) < 13.95
-).map((node) => node.outerHTML.slice(0, 90))
-"""
-SLANTED = """
-() => [...document.querySelectorAll("body *")].filter((node) =>
-  getComputedStyle(node).fontStyle === "italic" && /[가-힣]/.test(node.textContent)
-).map((node) => node.outerHTML.slice(0, 90))
-"""
 
 
 def read(site: Path, page: str) -> BeautifulSoup:
@@ -142,26 +129,10 @@ def test_first_screen_holds_all_of_home_when_it_is_opened(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_no_text_is_small_or_slanted_when_any_page_is_opened(
-    browser: Browser, handbook: tuple[Path, str], width: int
-) -> None:
-    """At least 14 px everywhere, no italic Hangul, no sideways scroll, down to 320 px."""
-    folder, origin = handbook
-    seen = visit(browser, origin, width=width)
-    for address in addresses(folder):
-        seen.page.goto(origin + address, wait_until="load")
-        assert seen.page.evaluate(SMALL) == [], address
-        assert seen.page.evaluate(SLANTED) == [], address
-        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, address
-    seen.page.context.close()
-
-
-@pytest.mark.browser
 def test_small_and_slanted_text_is_seen_when_a_page_has_it(
     browser: Browser, handbook: tuple[Path, str]
 ) -> None:
-    """The twin of the check above."""
+    """The twin of the check of every page in `test_browser.py`."""
     seen = visit(browser, handbook[1], bypass_csp=True)
     seen.open("")
     seen.page.evaluate("document.querySelector('h1').innerHTML = '<q>가<sub>나</sub></q>'")

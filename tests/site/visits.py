@@ -10,6 +10,35 @@ from playwright.sync_api import Browser, Page
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
 
+# The drawer of the navigation takes a moment to leave when a phone becomes a desk.
+FITS = """async () => {
+  const end = performance.now() + 2000;
+  const root = document.documentElement;
+  while (root.scrollWidth > innerWidth && performance.now() < end)
+    await new Promise(requestAnimationFrame);
+  return root.scrollWidth <= innerWidth;
+}"""
+# Noted before the page's own scripts begin.
+WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  violations.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
+"""
+TO_THE_END = "window.scrollTo(0, document.body.scrollHeight)"
+SMALL = """
+() => [...document.querySelectorAll("body *")].filter((node) =>
+  node.checkVisibility()
+  && [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim())
+  && parseFloat(getComputedStyle(node).fontSize) > 0
+  && parseFloat(getComputedStyle(node).fontSize) < 13.95
+).map((node) => node.outerHTML.slice(0, 90))
+"""
+SLANTED = """
+() => [...document.querySelectorAll("body *")].filter((node) =>
+  getComputedStyle(node).fontStyle === "italic" && /[가-힣]/.test(node.textContent)
+).map((node) => node.outerHTML.slice(0, 90))
+"""
+
 
 @dataclass
 class Visit:
@@ -25,6 +54,17 @@ class Visit:
         """Requests that left the site."""
         local = (self.origin, "data:", "blob:")
         return [address for address in self.requests if not address.startswith(local)]
+
+    def wear(self, scheme: str) -> None:
+        """Press the switch between light and dark, unless it is so already."""
+        name = "slate" if scheme == "dark" else "default"
+        if self.page.locator("body").get_attribute("data-md-color-scheme") != name:
+            self.page.locator("[data-md-component=palette] label:visible").click()
+        self.page.locator(f"body[data-md-color-scheme={name}]").wait_for()
+
+    def resize(self, width: int, height: int = 900) -> None:
+        """Turn the phone, or drag the window's edge."""
+        self.page.set_viewport_size({"width": width, "height": height})
 
     def open(self, path: str) -> None:
         """Go there and wait until nothing is loading."""
