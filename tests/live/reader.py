@@ -14,7 +14,8 @@ class Reader:
     Attributes:
         page: The window.
         errors: What its console complained about.
-        requests: Every address it asked.
+        requests: Every address it wanted.
+        answers: Every address that was answered; what a policy stops gets no answer.
     """
 
     def __init__(self, browser: Browser, live: Address, *, width: int = 1280) -> None:
@@ -25,13 +26,15 @@ class Reader:
         )
         self.errors: list[str] = []
         self.requests: list[str] = []
+        self.answers: list[str] = []
         self.page = self.window()
 
     def window(self) -> Page:
         """One more window of the same browser."""
         page = self.context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: self.requests.append(request.url))
+        page.on("response", lambda answer: self.answers.append(answer.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on(
             "console",
