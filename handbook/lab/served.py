@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 
 from handbook.lab.child import Child
 from handbook.lab.database import Database
+from handbook.stack import state
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Served:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    return int(port)
+    """A port of 127.0.0.1 on which nobody listens now, and that no outgoing connection is given.
+
+    Raises:
+        StackError: there is none.
+    """
+    return state.free_ports(1)[0]

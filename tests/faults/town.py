@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -64,12 +63,6 @@ def own_stack() -> Iterator[Stack]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Town:
     """The services as processes, a proxy before each, and a supervisor that restarts the dead."""
@@ -92,7 +85,7 @@ class Town:
 
     def open(self, closing: contextlib.ExitStack) -> None:
         """Start everything."""
-        ports = {service: free_port() for service in HTTP}
+        ports = dict(zip(HTTP, state.free_ports(len(HTTP)), strict=True))
         self.proxies = {one: closing.enter_context(Proxy(ports[one])) for one in HTTP}
         names = ("course", "member", "board", "dead-letters")
         topics = {name: self.workspace.topic(name) for name in names}
