@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from edits import replace
 
 from handbook import paths
 
@@ -71,13 +72,6 @@ def test_workflow_fits_the_schema_and_is_safe() -> None:
 def broken(tmp_path: Path) -> Path:
     """A copy to break."""
     return Path(shutil.copyfile(WORKFLOW, tmp_path / "ci.yml"))
-
-
-def replace(file: Path, old: str, new: str) -> None:
-    """Change what is there."""
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
 
 
 @pytest.mark.parametrize(

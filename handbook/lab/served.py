@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from handbook.lab.child import Child
 from handbook.lab.database import Database
-from handbook.stack import state
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,3 @@ class Served:
     def port(self) -> int:
         """Of `url`."""
         return int(self.url.rpartition(":")[2])
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens now, and that no outgoing connection is given.
-
-    Raises:
-        StackError: there is none.
-    """
-    return state.free_ports(1)[0]

@@ -16,9 +16,9 @@ from handbook.lab.child import Child, Legend
 from handbook.lab.database import Database, Params
 from handbook.lab.kafka import Record, Topics
 from handbook.lab.proxy import Proxy
-from handbook.lab.served import Served, free_port
+from handbook.lab.served import Served
 from handbook.lab.trace import Trace
-from handbook.stack import Stack
+from handbook.stack import Stack, state
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
 
@@ -176,7 +176,7 @@ class Workspace:
         Raises:
             ChildFailedError: it ended before; holds its last lines.
         """
-        database, port = database or self.database(name), free_port()
+        database, port = database or self.database(name), state.free_ports(1)[0]
         settings = {"dsn": database.dsn, "port": port, **kwargs}
         process = self.start(target, kwargs=settings, **(options or {}))
         process.wait_for(ready)

@@ -121,9 +121,10 @@ def fingerprint(project: Project) -> str:
 
 def surroundings(project: Project) -> str:
     """Changes with everything that a page may be made of beside its own text."""
-    pages = set(project.docs.rglob("*.md"))
-    names = "\n".join(project.pages())
-    return names + _digest(project, (path for path in _sources(project) if path not in pages))
+    names = project.pages()
+    pages = {project.docs / name for name in names}
+    around = (path for path in _sources(project) if path not in pages)
+    return "\n".join([*names, _digest(project, around)])
 
 
 def _digest(project: Project, files: Iterable[Path]) -> str:

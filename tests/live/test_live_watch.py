@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from edits import replace
 from playwright.sync_api import Browser
 from reader import Reader
 from serving import Serve
@@ -38,21 +39,14 @@ def test_page_shows_what_changed_when_page_snippet_or_notebook_is_written(
     author.open("events/outbox/")
     author.write("e1-keeps", "'내 코드'")
 
-    change(project.docs / "events/outbox.md", "멱등성을 시험합니다.", "고친 문장입니다.")
+    replace(project.docs / "events/outbox.md", "멱등성을 시험합니다.", "고친 문장입니다.")
     author.page.get_by_text("고친 문장입니다.").wait_for()
-    change(project.root / "snippets/demo.py", "def keep", "def keep_all")
+    replace(project.root / "snippets/demo.py", "def keep", "def keep_all")
     author.page.locator(".highlight", has_text="keep_all").first.wait_for()
-    change(project.root / "notebooks/01-demo.ipynb", "lost=", "missing=")
+    replace(project.root / "notebooks/01-demo.ipynb", "lost=", "missing=")
     author.page.locator("[data-cell='e1-loses']", has_text="missing=").wait_for()
 
     author.page.locator("html[data-live=ready]").wait_for()
     assert "저장된 출력과 같습니다" in author.run("e1-loses")
     assert author.output("e1-loses").startswith("missing=2")
     author.cell("e1-keeps").locator(".cm-content", has_text="내 코드").wait_for()
-
-
-def change(file: Path, old: str, new: str) -> None:
-    """As an editor saves it."""
-    text = file.read_text("utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new), "utf-8")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from edits import replace
 
 from handbook.errors import CheckFailedError, UsageError
 from handbook.site import coverage
@@ -16,14 +17,6 @@ from handbook.site.project import Project
 def missing(project: Project) -> list[Missing]:
     """What the first row lacks."""
     return list(coverage.check(project)[0].missing)
-
-
-def replace(project: Project, file: str, old: str, new: str) -> None:
-    """Change a file of the project; the text must be there."""
-    path = project.root / file
-    text = path.read_text("utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), "utf-8")
 
 
 def test_row_is_complete_when_everything_it_names_is_there(project: Project) -> None:
@@ -89,7 +82,7 @@ def test_row_is_incomplete_when_one_thing_it_names_is_broken(
     project: Project, kind: str, what: str, file: str, old: str, new: str
 ) -> None:
     """Page, cell, section, picture and test are each looked for where they must be."""
-    replace(project, file, old, new)
+    replace(project.root / file, old, new)
     found = missing(project)
     assert any(item.kind == kind and what in item.what for item in found), found
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import markdown
 import pytest
+from edits import replace
 
 from handbook.errors import CheckFailedError
 from handbook.site import build, plugin
@@ -42,19 +43,12 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def change(file: Path, old: str, new: str) -> None:
-    """Edit a source."""
-    text = file.read_text("utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new), "utf-8")
-
-
 def test_only_the_changed_page_is_rendered_when_a_process_builds_again(
     project: Project, rendered: list[str]
 ) -> None:
     """The others come from the build before, and the site is what a new process would make."""
     build.build(project)
-    change(project.docs / "events/outbox.md", "멱등성을 시험합니다.", "고친 문장입니다.")
+    replace(project.docs / "events/outbox.md", "멱등성을 시험합니다.", "고친 문장입니다.")
     rendered.clear()
 
     build.build(project)
@@ -78,7 +72,7 @@ def test_page_is_rendered_again_when_what_it_shows_changed(
 ) -> None:
     """A page is made of more than its own text."""
     build.build(project)
-    change(project.root / file, old, new)
+    replace(project.root / file, old, new)
 
     build.build(project)
 
@@ -87,7 +81,7 @@ def test_page_is_rendered_again_when_what_it_shows_changed(
 
 def test_build_fails_again_when_nothing_was_mended(project: Project) -> None:
     """What a failed build has seen does not count as done."""
-    change(project.docs / "events/outbox.md", "멱등성을 시험합니다.", "[여기](gone.md)를 봅니다.")
+    replace(project.docs / "events/outbox.md", "멱등성을 시험합니다.", "[여기](gone.md)를 봅니다.")
     for _ in range(2):
         with pytest.raises(CheckFailedError, match=r"gone\.md"):
             build.build(project)

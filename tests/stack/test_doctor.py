@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edits import replace
 
 from handbook import paths
 from handbook.stack import Stack, doctor, state
@@ -307,13 +308,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def replace(file: Path, old: str, new: str) -> None:
-    """Change one thing in a file that has it."""
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new, 1))
-
-
 def test_packages_passes_when_nothing_changed(project: Path) -> None:
     """The committed files and the environment agree."""
     assert doctor.packages().state == "ok"
@@ -321,7 +315,9 @@ def test_packages_passes_when_nothing_changed(project: Path) -> None:
 
 def test_packages_fails_when_pyproject_asks_for_more(project: Path) -> None:
     """A dependency that the lock lacks: compile it again."""
-    replace(project / "pyproject.toml", "dependencies = [", 'dependencies = [\n    "left-pad>=1",')
+    replace(
+        project / "pyproject.toml", "dependencies = [", 'dependencies = [\n    "left-pad>=1",', 1
+    )
 
     line = doctor.packages()
 

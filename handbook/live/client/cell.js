@@ -93,9 +93,12 @@ export class Cell {
     editor.write(this.code);
   }
 
-  reset() {
+  async reset() {
+    const places = [this, ...this.others];
+    // An editor that is still coming would stay.
+    await Promise.all(places.map(({ opening }) => opening));
     localStorage.removeItem(this.key);
-    for (const cell of [this, ...this.others]) cell.#restore();
+    for (const cell of places) cell.#restore();
     this.editing.focus();
   }
 
